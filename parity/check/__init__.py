@@ -1,0 +1,1 @@
+"""Checks: properties over histories, and nothing but histories."""

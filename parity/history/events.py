@@ -1,0 +1,173 @@
+"""The events a history is made of: everything a run may later be judged by.
+
+A job is named by its number in the run, an integer from 0; the identity the application saw is made from
+it by the stack's `job_id` pattern and stands in the run's record. Times are microseconds since the run
+began, from one clock. Every class is frozen; its tag is the `event` member of the JSON line.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Outcome: TypeAlias = Literal["ok", "fail", "info"]
+"""`ok`: confirmed. `fail`: certainly not enqueued. `info`: unknown, it may have happened."""
+
+FaultPhase: TypeAlias = Literal["applying", "applied", "proved", "healing", "healed", "failed"]
+InstanceState: TypeAlias = Literal["starting", "running", "exited", "removed"]
+NodeState: TypeAlias = Literal["running", "down", "paused", "partitioned"]
+PhaseName: TypeAlias = Literal["start", "faults", "heal", "drain", "census", "end"]
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="event"):
+    #: Microseconds since the run began.
+    t_us: int
+
+
+class Submit(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="submit"):
+    """Parity handed a job to the application's way of submitting."""
+
+    job: int
+    #: A kind the stack declares, such as `poison`; empty for an ordinary job.
+    kind: str = ""
+
+
+class Submitted(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="submitted"):
+    """The outcome of a submit came back. A submit without one counts as `info`."""
+
+    job: int
+    outcome: Outcome
+    reason: str = ""
+
+
+class Delivery(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="delivery"):
+    """A worker said that it was handed a job."""
+
+    job: int
+    worker: str
+    #: The broker's redelivered flag; None where the application does not tell.
+    redelivered: bool | None = None
+
+
+class Point(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="point"):
+    """A worker said that it passed a point in a job's life, such as `committed` or `acknowledged`."""
+
+    job: int
+    worker: str
+    point: str
+
+
+class Effect(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="effect"):
+    """The effects of a job were counted and differ from the last count. `count` is the new total."""
+
+    job: int
+    count: int
+
+
+class Phantom(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="phantom"):
+    """Something carried a job identity that this run never submitted."""
+
+    identity: str
+    seen: Literal["effect", "delivery", "point", "queue", "submitted"]
+
+
+class Found(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="found"):
+    """The census after the drain found a job's message still in a queue. One event a message."""
+
+    job: int
+    place: Literal["queue", "dead_letter"]
+    queue: str
+
+
+class Census(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="census"):
+    """The census ended: every queue was read out, or could not be.
+
+    `complete` is true only when every node was up, no partition was left, every queue was read to its end
+    with no consumer on it, and the effects were counted afterwards. Only then can a job be called lost.
+    """
+
+    complete: bool
+    queued: int
+    dead_lettered: int
+    reason: str = ""
+
+
+class Fault(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="fault"):
+    """A fault moved on: applying, applied, proved (its effect was observed), healing, healed; or failed."""
+
+    #: The step's index in the scenario as drawn; steps that repeat share it.
+    fault: int
+    kind: str
+    #: The role the scenario named, such as `queue leader`.
+    target: str
+    phase: FaultPhase
+    #: What the role was at that moment: nodes, instances or services by name.
+    on: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class Instance(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="instance"):
+    """A worker instance changed state."""
+
+    instance: str
+    state: InstanceState
+    exit_code: int | None = None
+    reason: str = ""
+
+
+class Node(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="node"):
+    """A broker node (or the database, by its service name) changed state."""
+
+    node: str
+    state: NodeState
+    detail: str = ""
+
+
+class Queue(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="queue"):
+    """A queue's depth or leader changed, as the broker reports it (late by its statistics interval)."""
+
+    queue: str
+    ready: int
+    unacknowledged: int
+    consumers: int = 0
+    leader: str = ""
+
+
+class Health(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="health"):
+    """The heal phase ended: every node up, no partition, every queue with its leader; or not, and why."""
+
+    healed: bool
+    detail: str = ""
+
+
+class Phase(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="phase"):
+    """The run entered a phase. `deadline_us`: by when the phase had to be over, 0 where it has no bound."""
+
+    phase: PhaseName
+    deadline_us: int = 0
+
+
+class Remark(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="remark"):
+    """A thing worth knowing that no property reads."""
+
+    text: str
+
+
+Event: TypeAlias = (
+    Submit
+    | Submitted
+    | Delivery
+    | Point
+    | Effect
+    | Phantom
+    | Found
+    | Census
+    | Fault
+    | Instance
+    | Node
+    | Queue
+    | Health
+    | Phase
+    | Remark
+)

@@ -1,0 +1,1 @@
+"""Scenarios as data: what to submit, what to break and when, and what must hold."""

@@ -1,0 +1,36 @@
+"""Which properties a scenario claims, and with what bounds."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from parity.scenario.duration import Seconds
+
+
+class Properties(BaseModel):
+    """The properties a run of the scenario is judged by. Those that are safe to claim of anything are on.
+
+    A bound of None leaves its property out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: No job submitted ok is lost: without effect, and nowhere to be found in a complete census.
+    no_job_lost: bool = True
+    #: Nothing carries a job identity that was never submitted; nothing refused has an effect.
+    no_phantom: bool = True
+    #: No job has more than one effect. Off for applications that promise only at-least-once.
+    effect_exactly_once: bool = True
+    #: Seconds from a fault that took a job's worker away to the job's next delivery.
+    redelivered_within: Seconds | None = None
+    #: Deliveries a job may have beyond its first; a job beyond it belongs in the dead-letter queue, one below does not.
+    delivery_limit: int | None = Field(default=None, ge=0)
+    #: Seconds from the end of the heal phase until every job submitted ok is done or dead-lettered.
+    drained_within: Seconds | None = 60.0
+    #: Submitted = done + dead-lettered + queued + in flight, at the census.
+    conservation: bool = True
+    #: Jobs that must have been submitted ok, and every fault proved applied; else the run says nothing.
+    not_vacuous: int = Field(default=1, ge=1)
+
+
+PROPERTY_NAMES: tuple[str, ...] = tuple(Properties.model_fields)
