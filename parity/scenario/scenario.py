@@ -1,0 +1,122 @@
+"""A scenario: topology, workload, steps and properties, as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from parity.scenario.duration import Seconds
+from parity.scenario.properties import PROPERTY_NAMES, Properties
+from parity.scenario.ranges import Draws, IntRange
+from parity.scenario.source import load_source, nearest
+from parity.scenario.steps import Step
+
+
+class Expectation(BaseModel):
+    """What a run on a stack is expected to show: everything holds, or these properties are violated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    violated: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_written(cls, data: Any) -> Any:
+        if data == "holds":
+            return {}
+        if isinstance(data, str):
+            raise ValueError(f"expected `holds` or `{{violated: [property]}}`, found {data!r}")  # noqa: TRY004
+        return data
+
+    @model_validator(mode="after")
+    def _known(self) -> Expectation:
+        for name in self.violated:
+            if name not in PROPERTY_NAMES:
+                raise ValueError(f"no property is called {name!r}{nearest(name, list(PROPERTY_NAMES))}")
+        return self
+
+    @model_serializer
+    def _written(self) -> Any:
+        return {"violated": list(self.violated)} if self.violated else "holds"
+
+
+class OnStack(BaseModel):
+    """A stack the scenario runs on, and what is expected there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    #: Folder of the compose file, with `+name` for an overlay in its `overlays` folder.
+    stack: str
+    expect: Expectation = Expectation()
+    #: `default` runs with `make parity`; `all` only with `--all` or when the scenario is named.
+    suite: Literal["default", "all"] = "default"
+
+
+class Workload(BaseModel):
+    """What is submitted while the steps happen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    jobs: IntRange = IntRange(low=50, high=50)
+    #: Jobs a second; 0 submits them all at once.
+    rate: float = Field(default=25.0, ge=0)
+    #: How many producers share the jobs.
+    producers: int = Field(default=1, ge=1, le=10)
+
+
+class Scenario(BaseModel):
+    """A scenario as its file states it, or as a run drew it: the same type, with every range narrowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    #: What must hold and why, in a sentence or two.
+    about: str
+    stacks: tuple[OnStack, ...] = Field(default=(OnStack(stack="compose/rabbitmq"),), min_length=1)
+    #: Workers at the start; the stack's own count where None.
+    workers: IntRange | None = None
+    #: Whether a worker that died is replaced.
+    replace_workers: bool = True
+    #: Settings the stack declares, by name; a range such as `200ms..600ms` goes to the application as it is written.
+    settings: dict[str, str | int | float] = Field(default_factory=dict)
+    workload: Workload = Workload()
+    steps: tuple[Step, ...] = ()
+    properties: Properties = Properties()
+    #: How long the drain may take before what is left counts as stuck.
+    drain: Seconds = 60.0
+    #: How long the stack may take to heal after the last step.
+    heal: Seconds = 90.0
+
+    @model_validator(mode="after")
+    def _first_step_follows_nothing(self) -> Scenario:
+        if self.steps and self.steps[0].after is not None:
+            raise ValueError("the first step follows no other: give it `at`")
+        return self
+
+    def draw(self, draws: Draws) -> Scenario:
+        """The scenario with every range narrowed and every repeated step written out.
+
+        Args:
+            draws: Where the values come from.
+        """
+        workload = self.workload.model_copy(update={"jobs": self.workload.jobs.draw(draws)})
+        steps = tuple(one for step in self.steps for one in step.draw(draws))
+        workers = self.workers.draw(draws) if self.workers else None
+        return self.model_copy(update={"workload": workload, "steps": steps, "workers": workers})
+
+    def to_yaml(self) -> str:
+        """The scenario as a file that loads to the same scenario."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file; its name is the file's, unless it states one.
+
+    Raises:
+        SourceError: The file is no scenario; says where and what was expected.
+    """
+    source = load_source(path)
+    data = source.data
+    if isinstance(data, dict) and "name" not in data:
+        data = {"name": path.stem, **data}
+    return source.parse(Scenario, data)
