@@ -14,6 +14,8 @@ from parity.scenario.source import nearest
 WORKERS = ("any worker", "worker holding a job", "every worker")
 NODES = ("queue leader", "queue follower", "any node", "every node", "every node in turn")
 SERVICES = ("database", "producer")
+#: Roles that several could play at once.
+CHOSEN = ("any worker", "any node", "queue follower")
 SAME = "the same"
 TARGETS = (*WORKERS, *NODES, *SERVICES, SAME)
 
@@ -39,9 +41,7 @@ class Kind:
 _PROCESSES = (*WORKERS, *NODES, *SERVICES, SAME)
 
 KINDS: dict[str, Kind] = {
-    "kill": Kind(
-        about="SIGKILL; nodes and services start again after `for`", targets=_PROCESSES, lasts="may"
-    ),
+    "kill": Kind(about="SIGKILL; nodes and services start again after `for`", targets=_PROCESSES, lasts="may"),
     "stop": Kind(
         about="SIGTERM and the service's grace period; started again after `for`",
         targets=_PROCESSES,
@@ -49,12 +49,8 @@ KINDS: dict[str, Kind] = {
     ),
     "restart": Kind(about="graceful stop and start; in turn waits for each to be ready", targets=_PROCESSES),
     "pause": Kind(about="every process of the container frozen", targets=_PROCESSES, lasts="must"),
-    "out_of_memory": Kind(
-        about="the kernel kills the container's largest process for memory", targets=WORKERS
-    ),
-    "close_connections": Kind(
-        about="the broker closes the clients' connections", targets=(*WORKERS, "producer")
-    ),
+    "out_of_memory": Kind(about="the kernel kills the container's largest process for memory", targets=WORKERS),
+    "close_connections": Kind(about="the broker closes the clients' connections", targets=(*WORKERS, "producer")),
     "isolate": Kind(
         about="packets to and from a node are dropped, silently",
         targets=(*NODES, SAME),
@@ -73,9 +69,7 @@ KINDS: dict[str, Kind] = {
         needs=("by",),
         lasts="must",
     ),
-    "lose": Kind(
-        about="a share of the packets is dropped", targets=_PROCESSES, needs=("percent",), lasts="must"
-    ),
+    "lose": Kind(about="a share of the packets is dropped", targets=_PROCESSES, needs=("percent",), lasts="must"),
     "throttle": Kind(about="bandwidth is limited", targets=_PROCESSES, needs=("kbit",), lasts="must"),
     "slow_down": Kind(
         about="the container gets a share of one processor",
@@ -149,6 +143,8 @@ class Step(BaseModel):
     lasts: SecondsRange | None = Field(default=None, alias="for")
     #: Drawn as so many steps, each with its own moment.
     times: IntRange = IntRange(low=1, high=1)
+    #: Which one, where a role leaves the choice: drawn, and taken modulo how many there are.
+    pick: IntRange | None = None
     cut: Literal["nodes", "clients", "everything"] | None = None
     direction: Literal["both", "in", "out"] | None = None
     shape: Literal["halves", "majorities-ring"] | None = None
@@ -167,7 +163,7 @@ class Step(BaseModel):
             return data
         kinds = [key for key in data if key in KINDS]
         if len(kinds) != 1:
-            known = {"at", "after", "for", "times", *_PARAMETERS}
+            known = {"at", "after", "for", "times", "pick", *_PARAMETERS}
             wrong = [str(key) for key in data if key not in known]
             hint = nearest(wrong[0], list(KINDS)) if wrong else f"; expected one of {', '.join(KINDS)}"
             raise ValueError(f"a step has one kind, found {kinds or wrong or 'none'}{hint}")
@@ -181,13 +177,9 @@ class Step(BaseModel):
     def _fits_its_kind(self) -> Step:
         kind = KINDS[self.kind]
         if kind.targets and self.target not in kind.targets:
-            raise ValueError(
-                f"{self.kind} cannot aim at {self.target!r}{nearest(self.target, list(kind.targets))}"
-            )
+            raise ValueError(f"{self.kind} cannot aim at {self.target!r}{nearest(self.target, list(kind.targets))}")
         if self.at is not None and self.after is not None:
-            raise ValueError(
-                f"{self.kind}: `at` counts from the start, `after` from the step before; choose one"
-            )
+            raise ValueError(f"{self.kind}: `at` counts from the start, `after` from the step before; choose one")
         if kind.lasts == "must" and self.lasts is None:
             raise ValueError(f"{self.kind} needs `for`: how long until it is healed")
         if kind.lasts == "never" and self.lasts is not None:
@@ -205,7 +197,7 @@ class Step(BaseModel):
         kind = KINDS[self.kind]
         operand = self.target if kind.targets else getattr(self, kind.needs[0])
         written: dict[str, Any] = {self.kind: _plain(operand)}
-        for name in ("at", "after", *(_PARAMETERS if kind.targets else kind.takes)):
+        for name in ("at", "after", "pick", *(_PARAMETERS if kind.targets else kind.takes)):
             if getattr(self, name) is not None:
                 written[name] = _plain(getattr(self, name))
         if self.lasts is not None:
@@ -219,11 +211,13 @@ class Step(BaseModel):
         return [self._draw_once(draws) for _ in range(self.times.draw(draws).value)]
 
     def _draw_once(self, draws: Draws) -> Step:
-        drawn = {
+        drawn: dict[str, Any] = {
             name: value.draw(draws)
             for name in type(self).model_fields
             if isinstance(value := getattr(self, name), IntRange | SecondsRange | EventCount)
         }
+        if self.target in CHOSEN and self.pick is None:
+            drawn["pick"] = IntRange(low=0, high=11).draw(draws)
         return self.model_copy(update={**drawn, "times": IntRange(low=1, high=1)})
 
 

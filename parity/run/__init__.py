@@ -1,0 +1,1 @@
+"""Runs: one scenario on one runtime, recorded, judged, and written down."""

@@ -1,0 +1,1 @@
+"""Stacks in containers: images, compose files, brokers, databases, workers, and what breaks them."""

@@ -1,0 +1,279 @@
+"""RabbitMQ seen from outside: its management API on every node, and its queues over AMQP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pika
+import pika.exceptions
+from docker.models.containers import Container
+
+from parity.errors import EngineError, StackError
+from parity.stack.description import BrokerSection, QueuesSection
+from parity.stack.engine import published_port, translated
+
+_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """A queue as the broker's statistics show it, late by their interval.
+
+    Args:
+        name: The queue.
+        ready: Messages waiting.
+        unacknowledged: Messages handed out and not acknowledged.
+        consumers: Consumers on it.
+        leader: The node that leads it, by service name; empty where none does.
+        online: Whether every member the queue has is online.
+    """
+
+    name: str
+    ready: int
+    unacknowledged: int
+    consumers: int
+    leader: str
+    online: bool
+
+
+class Broker:
+    """A RabbitMQ cluster.
+
+    Args:
+        section: What the stack says of it.
+        containers: Its nodes, by service name.
+    """
+
+    def __init__(self, section: BrokerSection, containers: dict[str, Container]) -> None:
+        self.section = section
+        self.containers = containers
+        self._ports: dict[tuple[str, int], int] = {}
+        self._http = httpx.Client(auth=(section.user, section.password), timeout=_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Close the connections to the management API."""
+        self._http.close()
+
+    def port(self, service: str, port: int) -> int:
+        """The host's loopback port for a node's port, looked up once until `forget_ports`."""
+        key = (service, port)
+        if key not in self._ports:
+            self._ports[key] = published_port(self.containers[service], port)
+        return self._ports[key]
+
+    def forget_ports(self) -> None:
+        """Look ports up again: a restarted container has new ones."""
+        self._ports.clear()
+
+    def request(self, method: str, path: str, *, body: Any = None, node: str | None = None) -> Any:
+        """Ask the management API of one node, or of the first that answers.
+
+        Returns:
+            The JSON answer; None where there is none, or the thing does not exist (404).
+
+        Raises:
+            StackError: No node answered well; names the last answer of each.
+        """
+        answers: list[str] = []
+        for service in [node] if node else list(self.section.services):
+            try:
+                port = self.port(service, self.section.management_port)
+                answer = self._http.request(method, f"http://127.0.0.1:{port}/api/{path}", json=body)
+            except (httpx.HTTPError, EngineError) as error:
+                self._ports.pop((service, self.section.management_port), None)
+                answers.append(f"{service}: {error or type(error).__name__}")
+                continue
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            if answer.is_success:
+                return answer.json() if answer.content else None
+            answers.append(f"{service}: {answer.status_code} {answer.text[:200]}")
+        raise StackError(f"the broker's management API refused {method} /api/{path}: {'; '.join(answers)}")
+
+    def node_states(self) -> dict[str, str]:
+        """For each node's service: `running`, `down`, or `partitioned`, as the nodes that answer see it.
+
+        Raises:
+            StackError: No node answers.
+        """
+        states: dict[str, str] = {}
+        for service in self.section.services:
+            try:
+                answer = self.request("GET", "nodes?columns=name,running,partitions", node=service)
+            except StackError:
+                states.setdefault(service, "down")
+                continue
+            seen = {self._service(node["name"]): node for node in answer}
+            for name in self.section.services:
+                node = seen.get(name)
+                if node is None or not node.get("running"):
+                    states[name] = "down"
+                elif node.get("partitions"):
+                    states[name] = "partitioned"
+                else:
+                    states.setdefault(name, "running")
+        return {service: states.get(service, "down") for service in self.section.services}
+
+    def queues(self, virtual_host: str) -> list[QueueState]:
+        """The virtual host's queues.
+
+        Raises:
+            StackError: No node answers.
+        """
+        columns = "name,messages_ready,messages_unacknowledged,consumers,node,leader,members,online,state"
+        answer = self.request("GET", f"queues/{quote(virtual_host, safe='')}?columns={columns}&disable_stats=false")
+        return [self._queue_state(queue) for queue in answer or []]
+
+    def _queue_state(self, queue: dict[str, Any]) -> QueueState:
+        members = queue.get("members") or [queue.get("node")]
+        online = queue.get("online") or ([queue.get("node")] if queue.get("state", "running") == "running" else [])
+        leader = queue.get("leader") or queue.get("node") or ""
+        return QueueState(
+            name=queue["name"],
+            ready=int(queue.get("messages_ready") or 0),
+            unacknowledged=int(queue.get("messages_unacknowledged") or 0),
+            consumers=int(queue.get("consumers") or 0),
+            leader=self._service(leader) if leader in online else "",
+            online=set(members) <= set(online),
+        )
+
+    def settle_s(self) -> float:
+        """How old the broker's queue statistics can be: its own intervals, asked of a node.
+
+        Raises:
+            StackError: No node tells.
+        """
+        asked = "[application:get_env(rabbit, K, 5000) || K <- [collect_statistics_interval, quorum_tick_interval]]."
+        answer = self.control(self.section.services[0], "eval", asked)
+        intervals_ms = [int(number) for number in re.findall(r"\d+", answer)]
+        return 1.2 * sum(intervals_ms) / 1000
+
+    def consumers(self, virtual_host: str, queue: str) -> int | None:
+        """Consumers on a queue, asked of the queue itself and so not late; None where there is no such queue.
+
+        Raises:
+            StackError: The queue does not answer.
+        """
+        try:
+            with self.connect(virtual_host) as connection:
+                if not _exists(connection, queue):
+                    return None
+                return int(connection.channel().queue_declare(queue, passive=True).method.consumer_count)
+        except pika.exceptions.AMQPError as error:
+            raise StackError(f"the queue {queue} does not answer: {error!r}") from error
+
+    def create_virtual_host(self, name: str) -> None:
+        """Make a virtual host where the stack's user may do everything."""
+        quoted = quote(name, safe="")
+        self.request("PUT", f"vhosts/{quoted}", body={})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.request("PUT", f"permissions/{quoted}/{quote(self.section.user, safe='')}", body=everything)
+
+    def delete_virtual_host(self, name: str) -> None:
+        """Remove a virtual host and all that is in it."""
+        self.request("DELETE", f"vhosts/{quote(name, safe='')}")
+
+    def set_policy(self, virtual_host: str, name: str, policy: dict[str, Any]) -> None:
+        """Set a policy; the body is the management API's."""
+        body = {"pattern": ".*", "apply-to": "queues"} | policy
+        self.request("PUT", f"policies/{quote(virtual_host, safe='')}/{name}", body=body)
+
+    def close_connections(self, virtual_host: str, addresses: set[str]) -> int:
+        """Close the connections that come from these addresses.
+
+        Returns:
+            How many were closed.
+        """
+        closed = 0
+        answer = self.request("GET", f"vhosts/{quote(virtual_host, safe='')}/connections?columns=name,peer_host")
+        for connection in answer or []:
+            if connection.get("peer_host") in addresses:
+                self.request("DELETE", f"connections/{quote(connection['name'], safe='')}")
+                closed += 1
+        return closed
+
+    def control(self, service: str, *arguments: str) -> str:
+        """Run rabbitmqctl on a node.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            StackError: It failed.
+        """
+        with translated(f"run rabbitmqctl on {service}"):
+            done = self.containers[service].exec_run(["rabbitmqctl", "-q", *arguments])
+        if done.exit_code:
+            raise StackError(f"rabbitmqctl {arguments[0]} on {service}: {done.output.decode(errors='replace')[-500:]}")
+        return str(done.output.decode(errors="replace"))
+
+    def read_out(self, virtual_host: str, queue: str, queues: QueuesSection) -> Iterator[str]:
+        """Every message of a queue, taken out; yields each one's job identity (empty where it has none).
+
+        Raises:
+            StackError: The queue cannot be read to its end.
+        """
+        pattern = None if queues.job_id == "message_id" else re.compile(queues.job_id)
+        try:
+            connection = self.connect(virtual_host)
+            with connection:
+                channel = connection.channel()
+                if not _exists(connection, queue):
+                    return
+                while True:
+                    method, properties, body = channel.basic_get(queue, auto_ack=True)
+                    if method is None:
+                        return
+                    if pattern is None:
+                        yield str(properties.message_id or "")
+                    else:
+                        match = pattern.search(body.decode(errors="replace"))
+                        yield match["job"] if match else ""
+        except pika.exceptions.AMQPError as error:
+            raise StackError(f"the queue {queue} cannot be read out: {error!r}") from error
+
+    def connect(self, virtual_host: str) -> pika.BlockingConnection:
+        """An AMQP connection to the first node that takes one.
+
+        Raises:
+            StackError: None does.
+        """
+        errors: list[str] = []
+        for service in self.section.services:
+            try:
+                parameters = pika.ConnectionParameters(
+                    host="127.0.0.1",
+                    port=self.port(service, self.section.amqp_port),
+                    virtual_host=virtual_host,
+                    credentials=pika.PlainCredentials(self.section.user, self.section.password),
+                    socket_timeout=_TIMEOUT_S,
+                    stack_timeout=2 * _TIMEOUT_S,
+                    blocked_connection_timeout=30,
+                )
+                return pika.BlockingConnection(parameters)
+            except (pika.exceptions.AMQPError, EngineError, OSError) as error:
+                self._ports.pop((service, self.section.amqp_port), None)
+                errors.append(f"{service}: {error!r}")
+        raise StackError(f"no broker node takes an AMQP connection: {'; '.join(errors)}")
+
+    def _service(self, node: str) -> str:
+        """The service of a node name such as `rabbit@rabbit1`."""
+        return node.rpartition("@")[2]
+
+
+def _exists(connection: pika.BlockingConnection, queue: str) -> bool:
+    """Whether a queue exists, asked on a channel of its own because a missing one closes the channel."""
+    channel = connection.channel()
+    try:
+        channel.queue_declare(queue, passive=True)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code == httpx.codes.NOT_FOUND:
+            return False
+        raise
+    channel.close()
+    return True

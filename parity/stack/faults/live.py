@@ -1,0 +1,120 @@
+"""What a fault may reach: the stack, the run's namespace, its workers and producers; and roles made concrete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from docker.models.containers import Container
+
+from parity.errors import FaultError
+from parity.scenario.steps import SAME, Step
+from parity.stack.group import Group
+from parity.stack.stack import Stack
+from parity.stack.submitter import CommandSubmitter, Submitter
+
+Role = Literal["worker", "node", "database", "producer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a role was at the moment a fault was applied.
+
+    Args:
+        name: Instance or service, as the history names it.
+        role: What it is in the stack.
+        container: Where it lives.
+    """
+
+    name: str
+    role: Role
+    container: Container
+
+
+@dataclass(kw_only=True)
+class Live:
+    """A run while it runs.
+
+    Args:
+        stack: The shared stack.
+        virtual_host: The run's virtual host; its database is called the same.
+        group: The run's workers.
+        submitters: The run's producers.
+        holding: The instances that hold a job now, the one with the youngest delivery first.
+        previous: What the step before the current one was applied to.
+    """
+
+    stack: Stack
+    virtual_host: str
+    group: Group
+    submitters: list[Submitter]
+    holding: Callable[[], list[str]]
+    previous: list[Subject] = field(default_factory=list)
+
+
+def resolve(step: Step, live: Live) -> list[Subject]:
+    """What the step's role is right now.
+
+    Raises:
+        FaultError: Nothing plays the role at this moment.
+    """
+    target = step.target
+    pick = step.pick.value if step.pick else 0
+    if target == SAME:
+        found = live.previous
+    elif target == "database":
+        service = live.stack.plan.files.description.database.service
+        found = [Subject(name=service, role="database", container=live.stack.containers[service])]
+    elif target == "producer":
+        found = _producers(live)
+    elif target in {"every worker", "any worker", "worker holding a job"}:
+        found = _workers(target, live, pick)
+    elif target:
+        found = _nodes(target, live, pick)
+    else:
+        return []
+    if not found:
+        raise FaultError(f"{step.kind}: there is no {target!r} at this moment")
+    return found
+
+
+def _producers(live: Live) -> list[Subject]:
+    return [
+        Subject(name=f"producer-{number}", role="producer", container=submitter.container)
+        for number, submitter in enumerate(live.submitters, 1)
+        if isinstance(submitter, CommandSubmitter)
+    ]
+
+
+def _workers(target: str, live: Live, pick: int) -> list[Subject]:
+    alive = live.group.alive()
+    if target == "worker holding a job":
+        alive = [name for name in live.holding() if name in alive][:1]
+    elif target == "any worker" and alive:
+        alive = [alive[pick % len(alive)]]
+    return [Subject(name=name, role="worker", container=live.group.container(name)) for name in alive]
+
+
+def _nodes(target: str, live: Live, pick: int) -> list[Subject]:
+    names = list(live.stack.broker.containers)
+    if target in {"queue leader", "queue follower"}:
+        leader = leader_of(live)
+        others = [name for name in names if name != leader]
+        names = [leader] if target == "queue leader" else [others[pick % len(others)]]
+    elif target == "any node":
+        names = [names[pick % len(names)]]
+    return [Subject(name=name, role="node", container=live.stack.broker.containers[name]) for name in names]
+
+
+def leader_of(live: Live) -> str:
+    """The node that leads the run's first work queue.
+
+    Raises:
+        FaultError: None does, or the queue is not there yet.
+    """
+    wanted = live.stack.plan.files.description.queues.work[0]
+    for queue in live.stack.broker.queues(live.virtual_host):
+        if queue.name == wanted and queue.leader:
+            return queue.leader
+    raise FaultError(f"the queue {wanted} has no leader at this moment")

@@ -1,0 +1,166 @@
+"""Faults of processes: kill, stop, restart, pause, out of memory, slow down, connections closed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from parity.errors import FaultError
+from parity.scenario.steps import Step
+from parity.stack import launch
+from parity.stack.engine import translated, wait_for
+from parity.stack.faults.live import Live, Subject
+from parity.stack.submitter import CommandSubmitter
+
+_CLUSTER_READY_S = 90.0
+
+
+@contextlib.contextmanager
+def killed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """SIGKILL; nodes and services start again when the fault is healed, workers are their group's business."""
+    del step
+    with contextlib.ExitStack() as undo:
+        for subject in subjects:
+            _start_again_at_the_end(undo, subject, live)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(_kill, subjects))
+        yield _exited(subjects)
+
+
+@contextlib.contextmanager
+def stopped(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """SIGTERM and the service's own grace period."""
+    del step
+    with contextlib.ExitStack() as undo:
+        for subject in subjects:
+            _start_again_at_the_end(undo, subject, live)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda subject: _stop(subject, live), subjects))
+        yield _exited(subjects)
+
+
+@contextlib.contextmanager
+def restarted(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """A graceful stop and a start; `in turn` waits until each is ready before the next."""
+    in_turn = step.target.endswith("in turn")
+    proofs = []
+    for batch in [[subject] for subject in subjects] if in_turn else [subjects]:
+        with stopped(step, batch, live) as proof:
+            proofs.append(proof)
+        if in_turn:
+            live.stack.wait_ready(within_s=_CLUSTER_READY_S)
+    yield "; ".join(proofs)
+
+
+@contextlib.contextmanager
+def paused(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """Every process of the containers frozen by the kernel's freezer."""
+    del step
+    with contextlib.ExitStack() as undo:
+        for subject in subjects:
+            undo.enter_context(live.stack.undo.pending(_entry("unpause", subject)))
+            with translated(f"pause {subject.name}"):
+                subject.container.pause()
+        for subject in subjects:
+            subject.container.reload()
+            if subject.container.status != "paused":
+                raise FaultError(f"{subject.name} is {subject.container.status}, not paused")
+        yield f"{_names(subjects)} frozen"
+
+
+@contextlib.contextmanager
+def out_of_memory(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """The container's memory limit comes down to what it uses; the next few megabytes are too many."""
+    del step, live
+    for subject in subjects:
+        with translated(f"limit the memory of {subject.name}"):
+            used = int(subject.container.stats(stream=False)["memory_stats"]["usage"])
+            limit = used + 4 * 1024 * 1024
+            subject.container.update(mem_limit=limit, memswap_limit=limit)
+            # The allocation is small beside the worker, so that the worker is what the kernel picks.
+            subject.container.exec_run(["sh", "-c", "x=$(head -c 64000000 /dev/zero | tr '\\0' x)"], detach=True)
+    yield _exited(subjects)
+
+
+@contextlib.contextmanager
+def slowed_down(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """The containers get a share of one processor."""
+    assert step.percent is not None
+    period_us = 100_000
+    with contextlib.ExitStack() as undo:
+        for subject in subjects:
+            back = {"cpu_period": period_us, "cpu_quota": -1}
+            undo.enter_context(live.stack.undo.pending(_entry("update", subject) | {"limits": back}))
+            with translated(f"slow {subject.name} down"):
+                subject.container.update(cpu_period=period_us, cpu_quota=step.percent.value * period_us // 100)
+                subject.container.reload()
+            if subject.container.attrs["HostConfig"]["CpuQuota"] != step.percent.value * period_us // 100:
+                raise FaultError(f"{subject.name} has no processor quota")
+        yield f"{_names(subjects)} at {step.percent.value}% of a processor"
+
+
+@contextlib.contextmanager
+def connections_closed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
+    """The broker closes the clients' connections."""
+    del step
+    addresses = {launch.address(subject.container) for subject in subjects}
+
+    def look() -> tuple[int | None, str]:
+        # The management API lists a new connection only after its statistics interval.
+        closed = live.stack.broker.close_connections(live.virtual_host, addresses)
+        return (closed or None), "the broker lists no connection of theirs"
+
+    closed = wait_for(f"a connection of {_names(subjects)} to close", look, within_s=10)
+    yield f"the broker closed {closed} connections"
+
+
+def _kill(subject: Subject) -> None:
+    with translated(f"kill {subject.name}"):
+        subject.container.kill()
+
+
+def _stop(subject: Subject, live: Live) -> None:
+    if subject.role == "worker":
+        live.group.stop(subject.name)
+        return
+    definition = live.stack.plan.services.get(subject.name, {})
+    with translated(f"stop {subject.name}"):
+        subject.container.stop(timeout=launch.stop_grace_s(definition))
+
+
+def _start_again_at_the_end(undo: contextlib.ExitStack, subject: Subject, live: Live) -> None:
+    if subject.role == "worker":
+        return
+    if subject.role == "producer":
+        # Its standard input hangs on its life, so it is its submitter that starts it again.
+        for submitter in live.submitters:
+            if isinstance(submitter, CommandSubmitter) and submitter.container.id == subject.container.id:
+                undo.callback(submitter.restart)
+        return
+    undo.callback(live.stack.broker.forget_ports)
+    undo.enter_context(live.stack.undo.pending(_entry("start", subject)))
+
+
+def _exited(subjects: list[Subject]) -> str:
+    """Wait until the containers have exited; says with which codes."""
+
+    def look() -> tuple[str | None, str]:
+        states = []
+        for subject in subjects:
+            subject.container.reload()
+            state = subject.container.attrs["State"]
+            if state["Running"]:
+                return None, f"{subject.name} is {state['Status']}"
+            states.append(f"{subject.name} exited with {state['ExitCode']}{' (out of memory)' * state['OOMKilled']}")
+        return ", ".join(states), ""
+
+    return wait_for(f"{_names(subjects)} to exit", look, within_s=30, every_s=0.02)
+
+
+def _entry(do: str, subject: Subject) -> dict[str, object]:
+    return {"do": do, "container": subject.container.id, "name": subject.name}
+
+
+def _names(subjects: list[Subject]) -> str:
+    return ", ".join(subject.name for subject in subjects)

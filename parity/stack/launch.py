@@ -1,0 +1,175 @@
+"""Containers made from a compose service's definition through the Engine API, one by one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import docker.types
+from docker.models.containers import Container
+
+from parity.errors import EngineError, StackError
+from parity.scenario.duration import parse_duration_s
+from parity.stack.engine import engine, translated
+
+#: What a compose service may state and a launched container follows.
+_SAME_NAME = (
+    "working_dir",
+    "user",
+    "stop_signal",
+    "mem_limit",
+    "init",
+    "cap_add",
+    "cap_drop",
+    "extra_hosts",
+    "shm_size",
+    "privileged",
+    "read_only",
+    "security_opt",
+    "sysctls",
+)
+#: What says nothing about one container's process, or is parity's to decide.
+_PASSED_OVER = frozenset(
+    (
+        "depends_on",
+        "deploy",
+        "labels",
+        "networks",
+        "restart",
+        "expose",
+        "ports",
+        "container_name",
+        "build",
+        "logging",
+    )
+    + (
+        "hostname",
+        "stop_grace_period",
+        "scale",
+        "profiles",
+        "pull_policy",
+        "stdin_open",
+        "tty",
+        "healthcheck",
+    )
+)
+_HANDLED = frozenset(("image", "command", "entrypoint", "environment", "volumes", "tmpfs", "ulimits"))
+
+
+def create(
+    service: dict[str, Any],
+    *,
+    image: str,
+    name: str,
+    network: str,
+    alias: str,
+    environment: dict[str, str],
+    labels: dict[str, str],
+    stdin: bool = False,
+) -> Container:
+    """Create (not start) a container as the compose service states it.
+
+    Args:
+        service: The merged service.
+        image: The image reference to use.
+        name: The container's name.
+        network: The stack's network.
+        alias: The container's name on it.
+        environment: Added to the service's own; wins.
+        labels: For the reaper.
+        stdin: Whether its standard input stays open.
+
+    Raises:
+        StackError: The service states something that cannot be followed.
+        EngineError: The engine refuses.
+    """
+    unknown = sorted(set(service) - set(_SAME_NAME) - _PASSED_OVER - _HANDLED)
+    unknown = [key for key in unknown if not key.startswith("x-")]
+    if unknown:
+        raise StackError(
+            f"{alias}: parity cannot follow `{unknown[0]}` of a compose service for a container of its own"
+        )
+    options: dict[str, Any] = {key: service[key] for key in _SAME_NAME if key in service}
+    for key in ("command", "entrypoint"):
+        if service.get(key) is not None:
+            value = service[key]
+            # Compose writes `$$` for a dollar sign that is not to be interpolated.
+            options[key] = [
+                part.replace("$$", "$") for part in (shlex.split(value) if isinstance(value, str) else value)
+            ]
+    with translated(f"create {name} from {image}"):
+        container: Container = engine().containers.create(
+            image,
+            name=name,
+            environment=_environment(service.get("environment")) | environment,
+            volumes=[_volume(volume) for volume in service.get("volumes") or []],
+            tmpfs=dict.fromkeys(_as_list(service.get("tmpfs")), ""),
+            ulimits=_ulimits(service.get("ulimits") or {}),
+            labels=labels,
+            stdin_open=stdin,
+            network=network,
+            networking_config={network: docker.types.EndpointConfig("1.41", aliases=[alias])},
+            **options,
+        )
+    return container
+
+
+def stop_grace_s(service: dict[str, Any]) -> int:
+    """Seconds between SIGTERM and SIGKILL, as the service states them; 10 by default, as Docker's."""
+    text = str(service.get("stop_grace_period", "10s"))
+    parts = re.findall(r"\d+(?:\.\d+)?(?:ms|h|m|s)", text) or [text]
+    return max(1, round(sum(parse_duration_s(part) for part in parts)))
+
+
+def address(container: Container) -> str:
+    """A container's address on its (first) network; empty while it has none."""
+    with translated(f"look up the address of {container.name}"):
+        container.reload()
+    networks = container.attrs["NetworkSettings"]["Networks"]
+    return next((str(network["IPAddress"]) for network in networks.values()), "")
+
+
+def start(container: Container) -> None:
+    """Start a container.
+
+    Raises:
+        EngineError: The engine refuses; carries its words.
+    """
+    with translated(f"start {container.name}"):
+        container.start()
+
+
+def remove(container: Container) -> None:
+    """Remove a container and its anonymous volumes, running or not; one that is gone already is no error."""
+    try:
+        with translated(f"remove {container.name}"):
+            container.remove(force=True, v=True)
+    except EngineError as error:
+        gone = isinstance(error.__cause__, docker.errors.NotFound)
+        if not gone and "already in progress" not in str(error):
+            raise
+
+
+def _environment(given: Any) -> dict[str, str]:
+    if isinstance(given, list):
+        given = {key: value for key, _, value in (str(item).partition("=") for item in given)}
+    return {str(key): str("" if value is None else value).replace("$$", "$") for key, value in (given or {}).items()}
+
+
+def _volume(volume: Any) -> str:
+    if not isinstance(volume, dict):
+        return str(volume)
+    mode = "ro" if volume.get("read_only") else "rw"
+    return f"{volume['source']}:{volume['target']}:{mode}"
+
+
+def _as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _ulimits(ulimits: dict[str, Any]) -> list[docker.types.Ulimit]:
+    pairs = {
+        name: value if isinstance(value, dict) else {"soft": value, "hard": value} for name, value in ulimits.items()
+    }
+    return [docker.types.Ulimit(name=name, soft=pair["soft"], hard=pair["hard"]) for name, pair in pairs.items()]

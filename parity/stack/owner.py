@@ -1,0 +1,88 @@
+"""Who owns what parity started: a lock file that dies with its process, named in every label.
+
+A container, network or volume is an orphan when the lock its label names can be taken: the process that
+held it is gone, however it went. A kept stack (`parity up`) has no living owner and is never an orphan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+LABEL = "dev.parity"
+LABEL_STACK = f"{LABEL}.stack"
+
+LABEL_HOST = f"{LABEL}.host"
+LABEL_KEPT = f"{LABEL}.kept"
+LABEL_RUN = f"{LABEL}.run"
+LABEL_ROLE = f"{LABEL}.role"
+
+
+def state_folder() -> Path:
+    """The folder for locks and undo journals: one for each user, gone with the machine's boot."""
+    base = os.environ.get("PARITY_STATE_DIR") or os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base) / "parity" if base else Path(tempfile.gettempdir()) / f"parity-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def host_name() -> str:
+    """The name by which labels tell this machine's stacks from another's on the same engine."""
+    return socket.gethostname()
+
+
+def new_stack_id() -> str:
+    """A fresh stack id, eight hexadecimal digits."""
+    return secrets.token_hex(4)
+
+
+def stack_folder(stack_id: str) -> Path:
+    """Where a stack's lock, undo journal and rendered compose file are."""
+    folder = state_folder() / stack_id
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def lock_path(stack_id: str) -> Path:
+    """The lock file that the stack's user holds."""
+    return stack_folder(stack_id) / "lock"
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs; yields False where another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def is_held(path: str) -> bool:
+    """Whether a living process holds the lock. A lock file that is gone is held by nobody."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # Another user's lock: theirs to clean up.
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,301 @@
+"""A stack of containers: brought up once, shared by runs, each in a namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from docker.models.containers import Container
+
+from parity.errors import ParityError, StackError
+from parity.stack import compose, launch, network, owner
+from parity.stack.broker import Broker
+from parity.stack.database import Database
+from parity.stack.description import StackFiles
+from parity.stack.engine import engine, log_tail, translated, wait_for
+from parity.stack.images import ensure_images, image_digest
+from parity.stack.reaper import remove_stack
+from parity.stack.undo import UndoJournal
+
+Progress = Callable[[str], None]
+_TOOLS = "parity/tools"
+_LABEL_FINGERPRINT = f"{owner.LABEL}.fingerprint"
+_LABEL_NAME = f"{owner.LABEL}.name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """What a stack is made from, known before anything is started.
+
+    Args:
+        files: The files and the x-parity section.
+        services: Every service, merged by the compose tool.
+    """
+
+    files: StackFiles
+    services: dict[str, dict[str, Any]]
+
+    @property
+    def application(self) -> set[str]:
+        """The services that each run starts for itself: the worker and the way to submit."""
+        description = self.files.description
+        return {name for name in (description.worker.service, description.submit.service) if name}
+
+    @property
+    def backing(self) -> dict[str, dict[str, Any]]:
+        """The services that runs share."""
+        return {name: service for name, service in self.services.items() if name not in self.application}
+
+    def fingerprint(self) -> str:
+        """The same for blueprints whose backing services are the same, so that they can share a stack."""
+        text = repr(sorted((name, repr(service)) for name, service in self.backing.items()))
+        text += repr(self.files.description.database) + repr(self.files.description.broker)
+        import hashlib
+
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def blueprint(files: StackFiles) -> Blueprint:
+    """Have the compose tool merge a stack's files.
+
+    Raises:
+        SourceError: It refuses them.
+        EngineError: There is no compose tool.
+    """
+    services = compose.merged_services(files)
+    for name, service in services.items():
+        if "image" not in service:
+            raise StackError(f"the service {name} of {files.name} names no image; parity needs one by name")
+    return Blueprint(files=files, services=services)
+
+
+class Stack:
+    """A running stack.
+
+    Args:
+        stack_id: Its id; part of every name.
+        plan: What it was made from.
+        images: For each image name of the compose file the reference used.
+        labels: What everything of it carries.
+    """
+
+    def __init__(self, stack_id: str, plan: Blueprint, images: dict[str, str], labels: dict[str, str]) -> None:
+        self.id = stack_id
+        self.plan = plan
+        self.images = images
+        self.labels = labels
+        self.project = f"parity-{stack_id}"
+        self.network = f"{self.project}_default"
+        self.undo = UndoJournal(owner.stack_folder(stack_id) / "undo")
+        self.containers = self._find_containers()
+        description = plan.files.description
+        nodes = {service: self.containers[service] for service in description.broker.services}
+        self.broker = Broker(description.broker, nodes)
+        self.database = Database(description.database, self.containers[description.database.service])
+
+    def _find_containers(self) -> dict[str, Container]:
+        chosen = {"label": f"com.docker.compose.project={self.project}"}
+        with translated(f"list the containers of {self.project}"):
+            found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
+        by_service = {str(container.labels["com.docker.compose.service"]): container for container in found}
+        missing = sorted(set(self.plan.backing) - set(by_service))
+        if missing:
+            raise StackError(f"the compose tool made no container for {', '.join(missing)}")
+        return by_service
+
+    def close(self) -> None:
+        """Close parity's own connections; the containers stay."""
+        self.broker.close()
+        self.database.close()
+
+    def wait_ready(self, *, within_s: float) -> None:
+        """Wait until every node runs, sees the others, and the database answers.
+
+        Raises:
+            NotReadyError: They don't in time; names the services with their last lines.
+        """
+        wait_for(
+            f"the stack {self.plan.files.name}",
+            self._look_ready,
+            within_s=within_s,
+            every_s=0.25,
+            hint=self._last_lines_of_the_unready,
+        )
+
+    def _look_ready(self) -> tuple[bool | None, str]:
+        dead = self.dead_services()
+        if dead:
+            tails = "\n".join(f"{name}:\n{log_tail(self.containers[name])}" for name in dead)
+            raise StackError(f"{', '.join(dead)} died while the stack was coming up; last lines:\n{tails}")
+        states = self.broker.node_states()
+        database = self.database.is_ready()
+        last = ", ".join(f"{name} {state}" for name, state in states.items())
+        last += f", {self.database.section.service} {'ready' if database else 'not ready'}"
+        ready = database and all(state == "running" for state in states.values())
+        return (True if ready else None), last
+
+    def dead_services(self) -> list[str]:
+        """Backing services whose container has exited."""
+        dead = []
+        with translated(f"look at the containers of {self.project}"):
+            for name, container in self.containers.items():
+                container.reload()
+                if container.status in {"exited", "dead"}:
+                    dead.append(name)
+        return dead
+
+    def _last_lines_of_the_unready(self) -> str:
+        states = self.broker.node_states()
+        unready = [name for name, state in states.items() if state != "running"]
+        if not self.database.is_ready():
+            unready.append(self.database.section.service)
+        return "\n".join(f"last lines of {name}:\n{log_tail(self.containers[name])}" for name in unready)
+
+    def image_digests(self) -> dict[str, str]:
+        """For each service the digest of the image it runs."""
+        return {name: image_digest(self.images[service["image"]]) for name, service in self.plan.services.items()}
+
+    def setting_environment(self, settings: dict[str, Any], service: str) -> dict[str, str]:
+        """What a scenario's settings mean for the environment of a service."""
+        known = self.plan.files.description.settings
+        return {
+            known[name].environment: str(value) for name, value in settings.items() if service in known[name].services
+        }
+
+    @contextlib.contextmanager
+    def namespace(self, name: str) -> Iterator[Namespace]:
+        """A fresh virtual host and a database from the template, gone when the block is left."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for future in [
+                pool.submit(self.broker.create_virtual_host, name),
+                pool.submit(self.database.create, name),
+            ]:
+                future.result()
+        try:
+            yield Namespace(stack=self, name=name)
+        finally:
+            # What a run leaves behind on a stack that is about to go must not hide why the run ended.
+            for act in (self.broker.delete_virtual_host, self.database.drop):
+                with contextlib.suppress(ParityError):
+                    act(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """A run's own part of a stack.
+
+    Args:
+        stack: The stack.
+        name: The virtual host and the database, both called so.
+    """
+
+    stack: Stack
+    name: str
+
+    def make_container(
+        self,
+        service: str,
+        instance: str,
+        number: int,
+        *,
+        settings: dict[str, Any],
+        plan: Blueprint,
+        stdin: bool = False,
+    ) -> Container:
+        """Create a container of an application service, told where this run's namespace is.
+
+        Args:
+            service: The compose service.
+            instance: The instance's name in the run.
+            number: The instance's number, from 1; the application may start at another node by it.
+            settings: The scenario's settings.
+            plan: The blueprint of the run's own stack, whose application may differ from the shared one's.
+            stdin: Whether its standard input stays open.
+        """
+        stack = self.stack
+        values = {"virtual_host": self.name, "database": self.name, "instance": str(number)}
+        environment = {
+            key: re.sub(r"\{(virtual_host|database|instance)\}", lambda found: values[found[1]], template)
+            for key, template in plan.files.description.environment.items()
+        }
+        definition = plan.services[service]
+        known = plan.files.description.settings
+        turned = {
+            known[name].environment: str(value) for name, value in settings.items() if service in known[name].services
+        }
+        return launch.create(
+            definition,
+            image=stack.images[definition["image"]],
+            name=f"{stack.project}-{self.name}-{instance}",
+            network=stack.network,
+            alias=instance,
+            environment=environment | turned,
+            labels=stack.labels | {owner.LABEL_RUN: self.name, owner.LABEL_ROLE: service},
+            stdin=stdin,
+        )
+
+
+@contextlib.contextmanager
+def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) -> Iterator[Stack]:
+    """Bring a stack up, hold it while the block runs, and take it down.
+
+    Args:
+        plan: What to bring up.
+        progress: Told what takes time.
+        keep: Leave it up when the block is left without an error (`parity up`).
+
+    Raises:
+        ParityError: It does not come up; whatever was started is gone again.
+    """
+    stack_id = owner.new_stack_id()
+    with owner.held(owner.lock_path(stack_id)) as mine:
+        assert mine, "a fresh stack id is nobody else's"
+        leave = False
+        try:
+            stack = _bring_up(stack_id, plan, progress, keep=keep)
+            try:
+                yield stack
+                leave = keep
+            finally:
+                stack.close()
+        finally:
+            if not leave:
+                progress("taking the stack down")
+                remove_stack(stack_id)
+
+
+def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool) -> Stack:
+    files = plan.files
+    names = [service["image"] for service in plan.services.values()]
+    images = ensure_images([*names, _TOOLS], folder=(files.folder / files.description.images), progress=progress)
+    network.use_tools(images[_TOOLS])
+    labels = {
+        owner.LABEL_STACK: stack_id,
+        owner.LABEL_HOST: owner.host_name(),
+        owner.LABEL_KEPT: "1" if keep else "0",
+        _LABEL_FINGERPRINT: plan.fingerprint(),
+        _LABEL_NAME: files.name,
+    }
+    description = files.description
+    ports = {
+        service: [description.broker.management_port, description.broker.amqp_port]
+        for service in description.broker.services
+    }
+    ports[description.database.service] = [description.database.port]
+    file = owner.stack_folder(stack_id) / "compose.yaml"
+    file.write_text(compose.render(plan.backing, ports=ports, images=images, labels=labels))
+    progress(f"bringing up {', '.join(plan.backing)}")
+    compose.up(file, project=f"parity-{stack_id}")
+    stack = Stack(stack_id, plan, images, labels)
+    try:
+        progress("waiting for the cluster and the database")
+        stack.wait_ready(within_s=description.ready_within)
+        stack.database.make_template(files.folder)
+    except BaseException:
+        stack.close()
+        raise
+    return stack

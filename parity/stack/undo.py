@@ -1,0 +1,133 @@
+"""Undoing faults: every undo is data, on disk before its fault is applied, and done once whatever happens.
+
+Leaving a fault and repairing a kept stack after parity was killed run the same code over the same entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+from docker.models.containers import Container
+
+from parity.errors import EngineError, FaultError, ParityError
+from parity.stack import network
+from parity.stack.engine import engine, translated
+
+Entry = dict[str, Any]
+
+
+class UndoJournal:
+    """The undo entries of a stack, one file each.
+
+    Args:
+        folder: Where they are kept; it survives parity.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def pending(self, entry: Entry) -> Iterator[None]:
+        """Keep an undo on disk while the block runs, and do it when the block is left.
+
+        Raises:
+            FaultError: The undo failed; its entry stays on disk for the next try.
+        """
+        path = self._write(entry)
+        try:
+            yield
+        finally:
+            perform(entry)
+            path.unlink(missing_ok=True)
+
+    def replay(self) -> list[str]:
+        """Do every undo that is left over, the youngest first.
+
+        Returns:
+            What was undone, a line each.
+        """
+        done = []
+        for path in sorted(self._folder.glob("*.json"), reverse=True):
+            entry = json.loads(path.read_text())
+            perform(entry)
+            path.unlink(missing_ok=True)
+            done.append(f"{entry['do']} {entry.get('name', entry['container'][:12])}")
+        return done
+
+    def _write(self, entry: Entry) -> Path:
+        taken = [int(path.stem) for path in self._folder.glob("*.json")]
+        path = self._folder / f"{max(taken, default=0) + 1:06d}.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(entry))
+        temporary.rename(path)
+        return path
+
+
+def perform(entry: Entry) -> None:
+    """Do one undo. A container that is gone has nothing left to undo.
+
+    Raises:
+        FaultError: It failed.
+    """
+    act = _ACTS[entry["do"]]
+    try:
+        with translated(f"{entry['do']} {entry.get('name', '')}"):
+            container = engine().containers.get(entry["container"])
+            act(container, entry)
+    except EngineError as error:
+        if isinstance(error.__cause__, docker.errors.NotFound):
+            return
+        raise FaultError(f"a fault could not be undone: {error}") from error
+    except FaultError:
+        raise
+    except ParityError as error:
+        raise FaultError(f"a fault could not be undone: {error}") from error
+
+
+def _unpause(container: Container, _: Entry) -> None:
+    if container.status == "paused":
+        container.unpause()
+
+
+def _start(container: Container, _: Entry) -> None:
+    if container.status not in {"running", "paused"}:
+        container.start()
+
+
+def _clear_network(container: Container, _: Entry) -> None:
+    if container.status in {"running", "paused"}:
+        network.clear(container)
+
+
+def _update(container: Container, entry: Entry) -> None:
+    if container.status in {"running", "paused"}:
+        container.update(**entry["limits"])
+
+
+def _control(container: Container, entry: Entry) -> None:
+    if container.status != "running":
+        return
+    done = container.exec_run(["rabbitmqctl", "-q", *entry["arguments"]])
+    if done.exit_code:
+        text = done.output.decode(errors="replace") if isinstance(done.output, bytes) else str(done.output)
+        raise FaultError(f"rabbitmqctl {' '.join(entry['arguments'])} failed: {text[-300:]}")
+
+
+def _remove(container: Container, _: Entry) -> None:
+    container.remove(force=True, v=True)
+
+
+_ACTS: dict[str, Callable[[Container, Entry], None]] = {
+    "unpause": _unpause,
+    "start": _start,
+    "clear_network": _clear_network,
+    "update": _update,
+    "control": _control,
+    "remove": _remove,
+}
