@@ -66,7 +66,7 @@ def redelivered_within(ledger: Ledger, properties: Properties) -> Finding:
     overdue, pending = _never_redelivered(ledger, bound_us)
     slow = {job for wait_us, job in custody.waits if wait_us > bound_us}
     if slow or overdue:
-        reason = f"{len(slow)} orphaned jobs waited longer than {bound_s:g} s and {len(overdue)} never ended waiting"
+        reason = f"{len(slow)} orphaned jobs waited longer than {bound_s:g} s and {len(overdue)} wait still"
         reason += f"; {figures}" if figures else ""
         return finding(name, VIOLATED, reason, _jobs(slow | overdue))
     if pending:
