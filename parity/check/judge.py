@@ -48,9 +48,7 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-def judge(
-    events: Iterable[Event], properties: Properties, *, checks: Mapping[str, Check] = CHECKS
-) -> Judgement:
+def judge(events: Iterable[Event], properties: Properties, *, checks: Mapping[str, Check] = CHECKS) -> Judgement:
     """Judge a history by the properties that are claimed of it.
 
     Args:

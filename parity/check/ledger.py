@@ -187,9 +187,7 @@ class Ledger:
         self.phases.setdefault(event.phase, event.t_us)
         if event.phase == "drain":
             bound_us = self._drained_within_us
-            self._late_from_us = (
-                event.t_us + bound_us if bound_us is not None else event.deadline_us or NEVER_US
-            )
+            self._late_from_us = event.t_us + bound_us if bound_us is not None else event.deadline_us or NEVER_US
 
     def _fault(self, event: Fault) -> None:
         self.fault_phases[event.fault, event.phase] += 1

@@ -82,11 +82,7 @@ def redelivered_within(ledger: Ledger, properties: Properties) -> Finding:
 def _cannot_blame(ledger: Ledger) -> str:
     """Why a queue that did not drain says nothing; empty where the stack was whole."""
     if ledger.health is not None:
-        return (
-            ""
-            if ledger.health.healed
-            else f"the stack did not heal: {ledger.health.detail or 'no detail given'}"
-        )
+        return "" if ledger.health.healed else f"the stack did not heal: {ledger.health.detail or 'no detail given'}"
     broken = any(phase == "applied" for _, phase in ledger.fault_phases)
     return "nobody told whether the stack healed" if broken else ""
 
@@ -107,16 +103,12 @@ def drained_within(ledger: Ledger, properties: Properties) -> Finding:
     stuck = accounts.select(is_stuck)
     late = _jobs({job for job in ledger.late if is_ok(accounts[job])})
     if stuck.total or late.total:
-        reason = (
-            f"{stuck.total} jobs are stuck in a queue and {late.total} were done later than {bound_s:g} s"
-        )
+        reason = f"{stuck.total} jobs are stuck in a queue and {late.total} were done later than {bound_s:g} s"
         excuse = _cannot_blame(ledger)
         first = tuple(sorted({*stuck.first, *late.first})[:WITNESSES_MAX])
         jobs = Jobs(stuck.total + late.total, first)
         return (
-            finding(name, UNKNOWN, f"{reason}, but {excuse}", jobs)
-            if excuse
-            else finding(name, VIOLATED, reason, jobs)
+            finding(name, UNKNOWN, f"{reason}, but {excuse}", jobs) if excuse else finding(name, VIOLATED, reason, jobs)
         )
     missing, gap = accounts.select(is_unaccounted), census_gap(ledger)
     if missing.total and gap:

@@ -38,9 +38,7 @@ def lives(events: Iterable[Event], jobs: Collection[int]) -> dict[int, list[Even
 def _hand_over(event: Event, holders: dict[int, str]) -> None:
     if isinstance(event, Delivery):
         holders[event.job] = event.worker
-    elif (
-        isinstance(event, Point) and event.point == "acknowledged" and holders.get(event.job) == event.worker
-    ):
+    elif isinstance(event, Point) and event.point == "acknowledged" and holders.get(event.job) == event.worker:
         del holders[event.job]
 
 

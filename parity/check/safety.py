@@ -50,9 +50,7 @@ def no_job_lost(ledger: Ledger, _properties: Properties) -> Finding:
             f"{missing.total} of {ok} jobs submitted ok are unaccounted for, but {gap}",
             missing,
         )
-    reason = (
-        f"{missing.total} of {ok} jobs submitted ok have no effect and are in no queue of a complete census"
-    )
+    reason = f"{missing.total} of {ok} jobs submitted ok have no effect and are in no queue of a complete census"
     return finding(name, VIOLATED, reason, missing)
 
 
@@ -76,9 +74,7 @@ def no_phantom(ledger: Ledger, _properties: Properties) -> Finding:
         parts.append(f"{strangers} identities were never submitted ({seen}; first: {first})")
     if jobs.total:
         refused = ledger.accounts.count(lambda account: is_refused(account) and is_done(account))
-        parts.append(
-            f"{refused} refused jobs have an effect and {jobs.total - refused} jobs were never submitted"
-        )
+        parts.append(f"{refused} refused jobs have an effect and {jobs.total - refused} jobs were never submitted")
     return finding(name, VIOLATED, "; ".join(parts), Jobs(jobs.total + strangers, jobs.first))
 
 
@@ -88,9 +84,7 @@ def effect_exactly_once(ledger: Ledger, _properties: Properties) -> Finding:
     done = ledger.accounts.count(is_done)
     twice = ledger.accounts.select(lambda account: account & DUPLICATED != 0)
     if twice.total:
-        return finding(
-            name, VIOLATED, f"{twice.total} of {done} jobs with an effect have more than one", twice
-        )
+        return finding(name, VIOLATED, f"{twice.total} of {done} jobs with an effect have more than one", twice)
     if not done:
         return finding(name, UNKNOWN, "no job has an effect, so none could have two")
     return finding(name, HOLDS, f"all {done} jobs with an effect have exactly one")
@@ -120,18 +114,14 @@ def delivery_limit(ledger: Ledger, properties: Properties) -> Finding:
 
     beyond = accounts.select(lambda account: deliveries(account) > expected)
     if beyond.total:
-        return finding(
-            name, VIOLATED, f"{beyond.total} jobs were delivered more than {expected} times", beyond
-        )
+        return finding(name, VIOLATED, f"{beyond.total} jobs were delivered more than {expected} times", beyond)
     early = accounts.select(lambda account: missing(account) > 0)
     if early.total and not hits:
         reason = f"{early.total} jobs were dead-lettered before their delivery number {expected}"
         return finding(name, VIOLATED, f"{reason}, with no fault or exit that could have hidden one", early)
     unexplained = accounts.select(lambda account: missing(account) > hits)
     if unexplained.total:
-        reason = (
-            f"{unexplained.total} jobs were dead-lettered with more deliveries missing than the {hits} faults"
-        )
+        reason = f"{unexplained.total} jobs were dead-lettered with more deliveries missing than the {hits} faults"
         return finding(name, UNKNOWN, f"{reason} and exits are known to have hidden", unexplained)
     reason = f"no job was delivered more than {expected} times"
     if early.total:

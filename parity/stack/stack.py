@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,8 @@ from parity.stack.undo import UndoJournal
 
 Progress = Callable[[str], None]
 _TOOLS = "parity/tools"
-_LABEL_FINGERPRINT = f"{owner.LABEL}.fingerprint"
-_LABEL_NAME = f"{owner.LABEL}.name"
+LABEL_FINGERPRINT = f"{owner.LABEL}.fingerprint"
+LABEL_NAME = f"{owner.LABEL}.name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,6 @@ class Blueprint:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
         text = repr(sorted((name, repr(service)) for name, service in self.backing.items()))
         text += repr(self.files.description.database) + repr(self.files.description.broker)
-        import hashlib
-
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -155,16 +154,14 @@ class Stack:
             unready.append(self.database.section.service)
         return "\n".join(f"last lines of {name}:\n{log_tail(self.containers[name])}" for name in unready)
 
-    def image_digests(self) -> dict[str, str]:
-        """For each service the digest of the image it runs."""
-        return {name: image_digest(self.images[service["image"]]) for name, service in self.plan.services.items()}
+    def use_images(self, plan: Blueprint, progress: Progress) -> None:
+        """Have the images of another blueprint at hand, whose application is to run on this stack."""
+        if not {service["image"] for service in plan.services.values()} <= self.images.keys():
+            self.images |= prepare_images(plan, progress)
 
-    def setting_environment(self, settings: dict[str, Any], service: str) -> dict[str, str]:
-        """What a scenario's settings mean for the environment of a service."""
-        known = self.plan.files.description.settings
-        return {
-            known[name].environment: str(value) for name, value in settings.items() if service in known[name].services
-        }
+    def image_digests(self, plan: Blueprint) -> dict[str, str]:
+        """For each service of a blueprint the digest of the image it runs."""
+        return {name: image_digest(self.images[service["image"]]) for name, service in plan.services.items()}
 
     @contextlib.contextmanager
     def namespace(self, name: str) -> Iterator[Namespace]:
@@ -268,17 +265,31 @@ def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) ->
                 remove_stack(stack_id)
 
 
-def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool) -> Stack:
+def prepare_images(plan: Blueprint, progress: Progress) -> dict[str, str]:
+    """Make every image of a blueprint available, and the network tools.
+
+    Returns:
+        For each image name the reference to use.
+
+    Raises:
+        ImageError: One cannot be had.
+    """
     files = plan.files
-    names = [service["image"] for service in plan.services.values()]
+    names = [str(service["image"]) for service in plan.services.values()]
     images = ensure_images([*names, _TOOLS], folder=(files.folder / files.description.images), progress=progress)
     network.use_tools(images[_TOOLS])
+    return images
+
+
+def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool) -> Stack:
+    files = plan.files
+    images = prepare_images(plan, progress)
     labels = {
         owner.LABEL_STACK: stack_id,
         owner.LABEL_HOST: owner.host_name(),
         owner.LABEL_KEPT: "1" if keep else "0",
-        _LABEL_FINGERPRINT: plan.fingerprint(),
-        _LABEL_NAME: files.name,
+        LABEL_FINGERPRINT: plan.fingerprint(),
+        LABEL_NAME: files.name,
     }
     description = files.description
     ports = {

@@ -1,0 +1,70 @@
+"""Which scenarios on which stacks a command line means; everything is read and checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from parity.errors import SourceError
+from parity.run.session import Entry
+from parity.scenario.scenario import Expectation, OnStack, Scenario, load_scenario
+from parity.scenario.source import nearest
+from parity.stack.description import load_stack
+from parity.stack.stack import Blueprint, blueprint
+
+SCENARIOS = "scenarios"
+
+
+def select(names: list[str], *, everything: bool, stack: str, root: Path) -> list[Entry]:
+    """The entries to run.
+
+    Args:
+        names: Scenario files, or names of files in `scenarios/`; empty for all of them.
+        everything: Entries of the suite `all` too.
+        stack: Run on this stack only; on one that a scenario does not name, everything is expected to hold.
+        root: The project's folder.
+
+    Raises:
+        SourceError: A file is wrong or missing.
+    """
+    plans: dict[str, Blueprint] = {}
+
+    def plan(name: str) -> Blueprint:
+        if name not in plans:
+            plans[name] = blueprint(load_stack(name, root=root))
+        return plans[name]
+
+    entries = []
+    for path in scenario_files(names, root):
+        scenario = load_scenario(path)
+        for on in _stacks(scenario, named=bool(names), everything=everything, stack=stack):
+            entries.append(Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path)))
+    if not entries:
+        raise SourceError("no scenario to run", file=str(root / SCENARIOS))
+    return entries
+
+
+def scenario_files(names: list[str], root: Path) -> list[Path]:
+    """The scenario files meant.
+
+    Raises:
+        SourceError: A name is no file; carries the nearest one that is.
+    """
+    known = sorted((root / SCENARIOS).glob("*.yaml"))
+    if not names:
+        return known
+    found = []
+    for name in names:
+        path = Path(name)
+        if not path.is_file():
+            path = next((file for file in known if file.stem == name), path)
+        if not path.is_file():
+            raise SourceError(f"no such scenario{nearest(path.stem, [file.stem for file in known])}", file=name)
+        found.append(path)
+    return found
+
+
+def _stacks(scenario: Scenario, *, named: bool, everything: bool, stack: str) -> list[OnStack]:
+    if stack:
+        same = [on for on in scenario.stacks if on.stack == stack]
+        return same or [OnStack(stack=stack, expect=Expectation())]
+    return [on for on in scenario.stacks if named or everything or on.suite == "default"]

@@ -1,0 +1,111 @@
+"""What a person sees: progress on standard error, the table on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from parity.check.verdict import Verdict
+from parity.run.result import Result
+from parity.run.session import Entry
+from parity.scenario.scenario import Scenario
+
+_COLOUR = {Verdict.HOLDS: "green", Verdict.VIOLATED: "red", Verdict.UNKNOWN: "yellow"}
+
+
+class Screen:
+    """The terminal.
+
+    Args:
+        quiet_output: Nothing but JSON goes to standard output.
+    """
+
+    def __init__(self, *, quiet_output: bool = False) -> None:
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._output = self._errors if quiet_output else Console(highlight=False)
+        self._status: Status | None = None
+        self._start = time.monotonic()
+
+    def announce_seed(self, seed: int | None) -> int:
+        """Say which seed is used; a fresh one where none was given."""
+        chosen = secrets.randbelow(1_000_000) if seed is None else seed
+        self._errors.print(f"[bold]seed {chosen}[/]")
+        return chosen
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Show the latest progress while the block runs."""
+        if not self._errors.is_terminal:
+            yield
+            return
+        with self._errors.status("starting") as self._status:
+            try:
+                yield
+            finally:
+                self._status = None
+
+    def progress(self, text: str) -> None:
+        """Say what is being done now."""
+        if self._status is not None:
+            self._status.update(escape(text))
+        else:
+            self._errors.print(f"[dim]{time.monotonic() - self._start:6.1f}s[/] {escape(text)}")
+
+    def announce(self, entry: Entry, drawn: Scenario, seed: int) -> None:
+        """Print every drawn value before a run starts."""
+        self._errors.print(f"[bold]{drawn.name}[/] on {entry.plan.files.name}, seed {seed}")
+        parts = [f"jobs {drawn.workload.jobs.value}", f"rate {drawn.workload.rate:g}/s"]
+        if drawn.workers:
+            parts.append(f"workers {drawn.workers.value}")
+        parts += [f"{name} {value}" for name, value in drawn.settings.items()]
+        self._errors.print(f"    {escape(', '.join(parts))}")
+        for step in drawn.steps:
+            words = ", ".join(f"{key}: {value}" for key, value in step.model_dump(by_alias=True).items())
+            self._errors.print(f"    {escape(words)}")
+
+    def result(self, result: Result) -> None:
+        """Print one run's verdict as it comes, with what was violated or unknown."""
+        colour = _COLOUR[result.verdict]
+        mark = "as expected" if result.as_expected else "[bold red]NOT AS EXPECTED[/]"
+        self._errors.print(
+            f"    [{colour}]{result.verdict}[/] ({mark}) in {result.seconds:.1f} s, {escape(str(result.record))}"
+        )
+        if result.error:
+            self._errors.print(f"    {escape(result.error)}")
+        for finding in result.findings:
+            if finding.verdict is not Verdict.HOLDS:
+                self._errors.print(f"    {finding.property}: {finding.verdict}: {escape(finding.reason)}")
+
+    def table(self, results: list[Result]) -> None:
+        """Print the table of all runs."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("scenario", "stack", "verdict", "expected"):
+            table.add_column(name, overflow="fold")
+        for name in ("ok", "unknown", "refused", "effects", "redelivered", "duplicated", "lost", "stuck", "dead", "s"):
+            table.add_column(name, justify="right")
+        for result in results:
+            tally = result.tally
+            colour = _COLOUR[result.verdict] if result.as_expected else "bold red"
+            numbers = (tally.ok, tally.unknown, tally.refused, tally.effects, tally.redelivered, tally.duplicated)
+            numbers += (tally.lost, tally.stuck, tally.dead_lettered)
+            table.add_row(
+                result.scenario,
+                result.stack.rpartition("/")[2],
+                f"[{colour}]{result.verdict}[/]",
+                result.expected,
+                *map(str, numbers),
+                f"{result.seconds:.1f}",
+            )
+        self._output.print(table)
+        wrong = [result for result in results if not result.as_expected]
+        known_bad = sum(bool(result.expectation.violated) for result in results)
+        summary = f"{len(results)} runs, {known_bad} of them on known-bad stacks; "
+        summary += f"[bold red]{len(wrong)} not as expected[/]" if wrong else "[green]every verdict as expected[/]"
+        self._output.print(summary)
