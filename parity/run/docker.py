@@ -283,7 +283,7 @@ class DockerRun:
             with contextlib.suppress(ParityError):
                 # Refused while a service is still finding its feet; the deadline is what ends that.
                 watch.look_at_effects()
-                empty = sum(watch.look_at_queues()) == 0 and not self.recorder.holding()
+                empty = sum(watch.look_at_queues()) == 0 and not self.recorder.working()
                 empty_since = (empty_since or time.monotonic()) if empty else None
             # Statistics are late: only when they have said so for longer than that is the queue empty.
             if empty_since and time.monotonic() - empty_since > self.settle_s:

@@ -45,7 +45,9 @@ class Recorder:
         self._changed = threading.Condition(threading.RLock())
         self._numbers: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
-        self._holders: dict[int, str] = {}
+        self._ends = {"committed", "acknowledged"} & self._points.keys()
+        #: Who was handed a job last, and which of the points that end its work are still to come.
+        self._holders: dict[int, tuple[str, set[str]]] = {}
         self._pending: set[int] = set()
         self._ok: set[int] = set()
         self._effects: dict[int, int] = {}
@@ -107,7 +109,7 @@ class Recorder:
                 if number is None:
                     return
                 self._holders.pop(number, None)
-                self._holders[number] = instance
+                self._holders[number] = (instance, set(self._ends))
                 self.record(Delivery, job=number, worker=instance, redelivered=None if flag is None else flag == "1")
                 self._count("delivery")
             return
@@ -117,17 +119,25 @@ class Recorder:
                     number = self._number(match["job"], "point")
                     if number is None:
                         return
-                    if point in {"acknowledged", "rejected"}:
-                        self._holders.pop(number, None)
+                    self._pass(number, instance, point)
                     self.record(Point, job=number, worker=instance, point=point)
                     self._count(point)
                 return
+
+    def _pass(self, number: int, instance: str, point: str) -> None:
+        """A job is held until its worker passed every point that ends its work, or gave it back."""
+        holder, ends = self._holders.get(number, ("", set()))
+        if holder != instance:
+            return
+        ends.discard(point)
+        if point == "rejected" or not ends:
+            del self._holders[number]
 
     def state(self, instance: str, state: InstanceState, exit_code: int | None, reason: str) -> None:
         """Record an instance's change of state."""
         with self._changed:
             if state == "exited":
-                self._holders = {job: holder for job, holder in self._holders.items() if holder != instance}
+                self._holders = {job: held for job, held in self._holders.items() if held[0] != instance}
             self.record(Instance, instance=instance, state=state, exit_code=exit_code, reason=reason)
             self._changed.notify_all()
 
@@ -140,6 +150,8 @@ class Recorder:
                     continue
                 first = number not in self._effects
                 self._effects[number] = count
+                if not self._ends:
+                    self._holders.pop(number, None)
                 self.record(Effect, job=number, count=count)
                 if first:
                     self._counts["effect"] += 1
@@ -164,7 +176,12 @@ class Recorder:
     def holding(self) -> list[str]:
         """The instances that hold a job now, the one with the youngest delivery first."""
         with self._changed:
-            return list(dict.fromkeys(reversed(self._holders.values())))
+            return list(dict.fromkeys(holder for holder, _ in reversed(self._holders.values())))
+
+    def working(self) -> bool:
+        """Whether a living instance was handed a job that has no effect so far."""
+        with self._changed:
+            return any(job not in self._effects for job in self._holders)
 
     def count(self, name: str) -> int:
         """How many events of a name, or points of it, there were."""
