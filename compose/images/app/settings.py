@@ -1,4 +1,4 @@
-"""What the reference producer and worker are told, and the small formats they speak. Pure: no broker, no database."""
+"""What the reference producer and worker are told, and their formats. Pure: no broker, no database."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class DurationRange:
 
 
 def rotation(urls: list[str], *, start: int = 0) -> Iterator[str]:
-    """Yield the URLs round and round, beginning at `start` so that several workers spread over the nodes."""
+    """Yield the URLs round and round, from `start` on, so that several workers spread over the nodes."""
     offset = start % len(urls)
     return itertools.cycle(urls[offset:] + urls[:offset])
 
