@@ -48,9 +48,9 @@ class Effects:
     def commit(self, job_id: str, *, wait: Callable[[float], bool]) -> None:
         """Commit a job's effect.
 
-        When the connection breaks, the outcome of the commit is unknown: the whole statement is tried again on
-        a new one. The job is held meanwhile rather than given back: each return would count against its
-        delivery limit, and a database away for a minute would bury good jobs in the dead-letter queue.
+        When the connection breaks, the outcome of the commit is unknown: the whole statement is tried again
+        on a new one. The job is held meanwhile, not given back: each return would count against its delivery
+        limit, and a database away for a minute would bury good jobs in the dead-letter queue.
 
         Args:
             job_id: The job.

@@ -25,8 +25,8 @@ from broker import Link, Session, diagnose
 from pika.exceptions import AMQPError
 from settings import BrokerSettings, Job, SettingError, choice, number, switch
 
-#: Confirms take milliseconds; publishing on meanwhile is what makes thousands a second possible. It is also how
-#: many outcomes are unknown when a node falls silent.
+#: Confirms take milliseconds; publishing on meanwhile is what makes thousands a second possible. It is also
+#: how many outcomes are unknown when a node falls silent.
 DEFAULT_WINDOW = 200
 #: How often deadlines are looked at.
 TICK_S = 0.2

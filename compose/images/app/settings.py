@@ -96,7 +96,7 @@ def rotation(urls: list[str], *, start: int = 0) -> Iterator[str]:
 
 
 def backoff_s(failures: int, *, first_s: float = 0.1, longest_s: float = 1.0) -> float:
-    """Return how long to wait after so many failures in a row: nothing after none, then doubling to a bound."""
+    """Return how long to wait after so many failures in a row: none after none, then doubling to a bound."""
     return 0.0 if failures <= 0 else min(longest_s, first_s * 2 ** min(failures - 1, 10))
 
 
