@@ -1,11 +1,12 @@
 """One AMQP connection at a time, to whichever node of the cluster answers, with the queues declared on it.
 
-Nodes may be dead, paused or cut off by packets that vanish, so that every wait has an end: what does not answer in
-time is abandoned, and the next node is tried. Everything here runs on one thread, the event loop's.
+Nodes may be dead, paused or cut off by packets that vanish, so that every wait has an end: what does not
+answer in time is abandoned, and the next node is tried. Everything here runs on one thread, the event loop's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +15,15 @@ import pika
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.exceptions import AMQPError
-
 from settings import BrokerSettings, backoff_s, rotation
 
 #: A node that is cut off swallows the first packet; waiting longer only delays the next node's turn.
 CONNECT_TIMEOUT_S = 3
-#: TCP and AMQP handshake together. A paused node accepts connections, because its kernel is awake, and then says nothing.
+#: TCP and AMQP handshake together. A paused node's kernel accepts connections; the node says nothing.
 HANDSHAKE_TIMEOUT_S = 5
-#: From the first packet to declared queues. Declaring a quorum queue elects a leader, which takes seconds on a busy machine.
+#: From the first packet to declared queues. A new quorum queue elects a leader: seconds on a busy machine.
 SETUP_TIMEOUT_S = 12
-#: Written but unacknowledged data for this long means the link is cut: the kernel then closes it, long before its own default.
+#: A link is cut when written data stays unacknowledged so long: the kernel's own limit is many minutes.
 TCP_USER_TIMEOUT_MS = 10_000
 #: How long a goodbye may take before the connection is simply dropped.
 CLOSE_TIMEOUT_S = 1.5
@@ -66,10 +66,8 @@ class Session:
     def _retire(self) -> None:
         self.alive = False
         self._link.loop.remove_timeout(self._watchdog)
-        try:
+        with contextlib.suppress(AMQPError):  # It may be closed or closing already, or never have been open.
             self._connection.close()
-        except AMQPError:
-            pass  # It is closed or closing already, or was never open.
 
     def _guarded(self, step: Callable[..., None]) -> Callable[..., None]:
         """Wrap a callback: not for a retired session, and the library's errors count as a lost connection."""
@@ -91,8 +89,12 @@ class Session:
             self._connection.close()
 
     def _open_channel(self, _connection: pika.SelectConnection) -> None:
-        self._connection.add_on_connection_blocked_callback(lambda *_: self._link.set_blocked(self, blocked=True))
-        self._connection.add_on_connection_unblocked_callback(lambda *_: self._link.set_blocked(self, blocked=False))
+        self._connection.add_on_connection_blocked_callback(
+            lambda *_: self._link.set_blocked(self, blocked=True)
+        )
+        self._connection.add_on_connection_unblocked_callback(
+            lambda *_: self._link.set_blocked(self, blocked=False)
+        )
         self._connection.channel(on_open_callback=self._guarded(self._declare_dead_letter_queue))
 
     def _declare_dead_letter_queue(self, channel: Channel) -> None:

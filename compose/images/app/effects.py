@@ -1,11 +1,10 @@
-"""What a finished job leaves behind in PostgreSQL, written so that a lost database never loses or doubles it."""
+"""What a finished job leaves in PostgreSQL, written so that a lost database never loses or doubles it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import psycopg
-
 from broker import diagnose
 from settings import backoff_s
 
@@ -22,7 +21,7 @@ EVERY_TIME = "INSERT INTO effects (job_id, worker) VALUES (%(job)s, %(worker)s)"
 CONNECT_TIMEOUT_S = 3
 #: Ends a statement that waits behind a lock for ever; the job is then tried again.
 STATEMENT_TIMEOUT_MS = 10_000
-#: The link is cut when sent data is not acknowledged for so long, or when that many probes a second apart go unanswered.
+#: A link is cut when sent data stays unacknowledged so long, or so many probes, a second apart, unanswered.
 TCP_USER_TIMEOUT_MS = 5_000
 KEEPALIVE_PROBES = 3
 
@@ -49,9 +48,9 @@ class Effects:
     def commit(self, job_id: str, *, wait: Callable[[float], bool]) -> None:
         """Commit a job's effect.
 
-        When the connection breaks, the outcome of the commit is unknown: the whole statement is tried again on a
-        new one. The job is held meanwhile rather than given back: each return would count against its delivery
-        limit, and a database that is away for a minute would bury good jobs in the dead-letter queue.
+        When the connection breaks, the outcome of the commit is unknown: the whole statement is tried again
+        on a new one. The job is held meanwhile, not given back: each return would count against its delivery
+        limit, and a database away for a minute would bury good jobs in the dead-letter queue.
 
         Args:
             job_id: The job.

@@ -11,6 +11,7 @@ Nothing is ever submitted twice. At the end of the input it waits for what is ou
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -20,13 +21,13 @@ from collections import OrderedDict, deque
 from typing import Any
 
 import pika
-from pika.exceptions import AMQPError
-
 from broker import Link, Session, diagnose
+from pika.exceptions import AMQPError
 from settings import BrokerSettings, Job, SettingError, choice, number, switch
 
-#: Confirms of a quorum queue take milliseconds; publishing on meanwhile is what makes thousands a second possible.
-WINDOW = 500
+#: Confirms take milliseconds; publishing on meanwhile is what makes thousands a second possible. It is also
+#: how many outcomes are unknown when a node falls silent.
+DEFAULT_WINDOW = 200
 #: How often deadlines are looked at.
 TICK_S = 0.2
 
@@ -39,14 +40,15 @@ class Producer:
         self._submit_timeout_s = number(environment, "SUBMIT_TIMEOUT_S", 30)
         self._confirm_timeout_s = number(environment, "CONFIRM_TIMEOUT_S", 15)
         self._delivery_mode = int(choice(environment, "DELIVERY_MODE", "2", "1"))
+        self._window = max(1, int(number(environment, "PUBLISH_WINDOW", DEFAULT_WINDOW)))
         self._queue = settings.queue
         self._link = Link(settings, on_ready=self._session_ready, on_lost=self._session_lost)
         self._session: Session | None = None
         #: Read but not yet written to any connection, each with the time it fails at.
         self._pending: deque[tuple[Job, float]] = deque()
         #: Bounds `_pending`: a long input waits in its pipe, where it has no deadline yet.
-        self._places = threading.Semaphore(WINDOW)
-        #: Written but not confirmed: delivery tag to job id and the time its confirm is overdue, in the order written.
+        self._places = threading.Semaphore(self._window)
+        #: Written but not confirmed, in that order: delivery tag to job id and when its confirm is overdue.
         self._outstanding: OrderedDict[int, tuple[str, float]] = OrderedDict()
         self._tag = 0
         #: Returned as unroutable; the broker confirms these too, after returning them.
@@ -74,7 +76,7 @@ class Producer:
                 job = Job.from_line(line)
             except ValueError as error:
                 diagnose(str(error))
-                self._from_outside(lambda job_id=line.split()[0]: _say(f"fail {job_id} bad-line"))
+                self._from_outside(functools.partial(_say, f"fail {line.split()[0]} bad-line"))
                 continue
             if job is not None:
                 self._places.acquire()
@@ -132,7 +134,12 @@ class Producer:
     def _pump(self) -> None:
         """Write what is pending, as far as the window goes."""
         self._wake_sent = False
-        while self._pending and self._session is not None and not self._link.blocked and len(self._outstanding) < WINDOW:
+        while (
+            self._pending
+            and self._session is not None
+            and not self._link.blocked
+            and len(self._outstanding) < self._window
+        ):
             job, _ = self._pending.popleft()
             self._places.release()
             self._publish(self._session, job)
@@ -237,5 +244,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Not sys.exit: after a SIGTERM the reader still waits for a line, and the interpreter would wait for the reader.
+    # Not sys.exit: after a SIGTERM the reader still waits for a line, and the interpreter for the reader.
     os._exit(main())

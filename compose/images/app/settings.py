@@ -1,4 +1,4 @@
-"""What the reference producer and worker are told, and the small formats they speak. Pure: no broker, no database."""
+"""What the reference producer and worker are told, and their formats. Pure: no broker, no database."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ class DurationRange:
 
 
 def rotation(urls: list[str], *, start: int = 0) -> Iterator[str]:
-    """Yield the URLs round and round, beginning at `start` so that several workers spread over the nodes."""
+    """Yield the URLs round and round, from `start` on, so that several workers spread over the nodes."""
     offset = start % len(urls)
     return itertools.cycle(urls[offset:] + urls[:offset])
 
 
 def backoff_s(failures: int, *, first_s: float = 0.1, longest_s: float = 1.0) -> float:
-    """Return how long to wait after so many failures in a row: nothing after none, then doubling to a bound."""
+    """Return how long to wait after so many failures in a row: none after none, then doubling to a bound."""
     return 0.0 if failures <= 0 else min(longest_s, first_s * 2 ** min(failures - 1, 10))
 
 

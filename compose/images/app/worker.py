@@ -1,6 +1,6 @@
 """The reference worker: takes a job, works, commits its effect, then acknowledges it.
 
-It says on standard output what it does, each line before the broker can hear of it except the last:
+It says on standard output what it does, every line but `acknowledged` before the broker can hear of it:
 
     delivered <id> redelivered=<0|1>    the job is in hand (jobs fetched ahead are not)
     committed <id>                      its effect is in the database
@@ -8,11 +8,12 @@ It says on standard output what it does, each line before the broker can hear of
     rejected <id>                       the job failed and is given back
     disconnected                        the broker was lost, and with it every job not acknowledged
 
-The connection lives on the main thread and jobs on another, so that heartbeats go on however long a job takes.
+    disconnected                        the broker was lost, and every job not acknowledged with it
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -25,10 +26,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pika.exceptions import AMQPError
-
 from broker import Link, Session, diagnose
 from effects import Effects, GivenUpError
+from pika.exceptions import AMQPError
 from settings import BrokerSettings, DurationRange, Job, SettingError, choice, number, switch
 
 TICK_S = 0.1
@@ -86,7 +86,7 @@ class Jobs:
     Args:
         settings: How to work.
         effects: Where effects go.
-        send: Runs a call on the connection's thread if the delivery's session still lives; returns whether it did.
+        send: Makes a call on the connection's thread if the delivery's session lives; returns whether it did.
         ended: Called at the end of the thread.
     """
 
@@ -144,7 +144,7 @@ class Jobs:
             self._acknowledge(delivery)
 
     def _commit(self, delivery: Delivery) -> None:
-        # A job whose session is gone belongs to another worker by now; one already acknowledged belongs to nobody else.
+        # A job whose session is gone is another worker's by now; one already acknowledged is nobody else's.
         ours_alone = self._settings.acknowledge != "after-commit"
         self._effects.commit(
             delivery.job.id,
@@ -203,7 +203,7 @@ class Worker:
         channel.basic_qos(prefetch_count=self._settings.prefetch)
         channel.basic_consume(
             self._queue,
-            on_message_callback=lambda channel, method, properties, body: self._on_delivery(
+            on_message_callback=lambda _channel, method, properties, body: self._on_delivery(
                 session, method, properties.message_id, body
             ),
             auto_ack=self._settings.acknowledge == "automatic",
@@ -223,7 +223,7 @@ class Worker:
         )
 
     def _send(self, delivery: Delivery, call: Callable[[Any], None]) -> bool:
-        """Run on the jobs' thread: have a call made on the connection's, and wait until it was handed over."""
+        """On the jobs' thread: have a call made on the connection's, and wait until it was handed over."""
         handed_over = threading.Event()
         sent: list[bool] = []
 
@@ -252,10 +252,8 @@ class Worker:
         """Give back what was fetched ahead, and close."""
         session = self._link.session
         if session is not None and session.ready and self._settings.acknowledge != "automatic":
-            try:
+            with contextlib.suppress(AMQPError):  # Without a channel the broker has the jobs back already.
                 session.channel.basic_nack(0, multiple=True, requeue=True)
-            except AMQPError:
-                pass  # The channel is gone, and the jobs with it: the broker has them back.
         self._link.close()
 
 
@@ -268,7 +266,9 @@ def say(line: str) -> None:
 def main() -> int:
     """Run the worker; exit status 0 when stopped, 2 on settings that make no sense."""
     try:
-        worker = Worker(BrokerSettings.from_environment(os.environ), WorkSettings.from_environment(dict(os.environ)))
+        worker = Worker(
+            BrokerSettings.from_environment(os.environ), WorkSettings.from_environment(dict(os.environ))
+        )
     except SettingError as error:
         diagnose(str(error))
         return 2
