@@ -64,7 +64,6 @@ class Load:
         self._holders: dict[int, str] = {}
 
     def _life(self, job: int) -> Iterator[Event]:
-        yield Submit(t_us=self._now_us, job=job)
         yield Submitted(t_us=self._now_us, job=job, outcome="ok")
         yield self._deliver(job, again=False)
         while self._draw.random() < 0.01:
@@ -99,8 +98,8 @@ class Load:
             yield from self._death()
 
     def _work(self) -> Iterator[Event]:
-        told, open_jobs = 0, [self._life(job) for job in range(OPEN_JOBS)]
-        self._jobs = OPEN_JOBS
+        told = 0
+        open_jobs: list[Iterator[Event]] = [iter(()) for _ in range(OPEN_JOBS)]
         while open_jobs:
             self._now_us += 20
             at = self._draw.randrange(len(open_jobs))
@@ -110,6 +109,8 @@ class Load:
                 yield event
                 yield from self._rare(told, len(open_jobs))
             elif told < self._events - 4 * OPEN_JOBS:
+                yield Submit(t_us=self._now_us, job=self._jobs)
+                told += 1
                 open_jobs[at] = self._life(self._jobs)
                 self._jobs += 1
             else:
