@@ -142,6 +142,8 @@ def test_a_writer_that_follows_a_killed_one_cuts_the_torn_line(path):
         b'{"event":"remark","t_us":1}',
         b'{"event":"submit","t_us":1,"job":"0"}',
         b'{"event":"remark","t_us":1,"text":"\xff"}',
+        b'{"event":"remark","t_us":1,"text":"a"}{"event":"remark","t_us":1,"text":"b"}',
+        b'{"event":"remark","t_us":1,\n"text":"a"}',
     ],
 )
 @pytest.mark.parametrize("last", [True, False])
@@ -169,4 +171,11 @@ def test_an_empty_file_is_an_empty_history(path):
 
 def test_a_file_that_is_not_there_is_an_error(path):
     with pytest.raises(RecordError, match=r"history\.jsonl"):
+        list(read_history(path))
+
+
+def test_a_last_line_that_is_whole_but_no_event_is_an_error(path):
+    write(path, HISTORY[:2])
+    path.write_bytes(path.read_bytes() + b'{"event":"remark","t_us":1}')
+    with pytest.raises(RecordError, match=r"history\.jsonl:3: expected an event"):
         list(read_history(path))
