@@ -150,10 +150,10 @@ def test_a_writer_that_follows_a_killed_one_cuts_the_torn_line(path):
 def test_a_whole_line_that_is_no_event_is_an_error_with_its_place(path, line, last):
     write(path, HISTORY[:3])
     good = path.read_bytes()
-    path.write_bytes(good + b"\n" + line + b"\n" + (b"" if last else good))
+    path.write_bytes(good + line + b"\n" + (b"" if last else good))
     events = read_history(path)
     assert [next(events) for _ in range(3)] == HISTORY[:3]
-    with pytest.raises(RecordError, match=r"history\.jsonl:5: expected an event"):
+    with pytest.raises(RecordError, match=r"history\.jsonl:4: expected an event"):
         next(events)
 
 
@@ -179,3 +179,12 @@ def test_a_last_line_that_is_whole_but_no_event_is_an_error(path):
     path.write_bytes(path.read_bytes() + b'{"event":"remark","t_us":1}')
     with pytest.raises(RecordError, match=r"history\.jsonl:3: expected an event"):
         list(read_history(path))
+
+
+def test_a_blank_line_is_nothing_and_is_counted(path):
+    write(path, HISTORY[:3])
+    path.write_bytes(b"\n" + path.read_bytes() + b"\nnonsense\n")
+    events = read_history(path)
+    assert [next(events) for _ in range(3)] == HISTORY[:3]
+    with pytest.raises(RecordError, match=r"history\.jsonl:6: expected an event"):
+        next(events)
