@@ -43,6 +43,8 @@ from parity.history.events import (
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
 _PLACES = {"queue": QUEUED, "dead_letter": DEAD}
 
+_DELIVERED_TWICE = 2 * DELIVERED
+
 #: Later than anything: a history's times are microseconds in 64 bits.
 NEVER_US = 1 << 63
 
@@ -119,7 +121,7 @@ class Ledger:
                 worker = event.worker
                 accounts[job] = account = accounts[job] + DELIVERED
                 holders[job] = worker
-                if account >= 2 * DELIVERED:
+                if account >= _DELIVERED_TWICE:
                     custody.redelivered(job, event.t_us)
                 if gone and worker in gone:
                     custody.orphans[job] = event.t_us

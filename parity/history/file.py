@@ -107,7 +107,7 @@ def read_history(path: Path) -> Iterator[Event]:
 
 def _read_chunks(path: Path) -> Iterator[list[Event]]:
     decode_lines = _decoder.decode_lines
-    start = 0
+    line_number = 0
     try:
         with path.open("rb") as file:
             rest = b""
@@ -118,39 +118,47 @@ def _read_chunks(path: Path) -> Iterator[list[Event]]:
                     continue
                 lines = rest + block[:end]
                 rest = block[end:]
+                count = lines.count(b"\n")
                 try:
                     events = decode_lines(lines)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    yield from _decode_one_by_one(path, lines, start)
-                    raise RecordError(f"{path}: a line is no event: {error}") from error
-                yield events
-                start += len(lines)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    events = []
+                # The decoder minds values, not lines: it takes two events on one line, and one on two.
+                if len(events) == count:
+                    yield events
+                else:
+                    yield from _decode_one_by_one(path, lines, line_number)
+                line_number += count
     except OSError as error:
         raise RecordError(f"{path}: the history cannot be read: {error.strerror}") from error
     if rest.strip():
-        yield from _decode_torn_line(rest)
+        yield from _decode_torn_line(path, rest, line_number + 1)
 
 
-def _decode_one_by_one(path: Path, lines: bytes, start: int) -> Iterator[list[Event]]:
-    """Events up to the line that is none, and then the error that names it."""
-    with path.open("rb") as file:
-        number = file.read(start).count(b"\n")
-    for line in lines.splitlines():
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            event = _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}:{number}: expected an event, found {_shown(line)}: {error}") from error
-        yield [event]
+def _decode_one_by_one(path: Path, lines: bytes, lines_before: int) -> Iterator[list[Event]]:
+    """The events of lines that are not all events: blank ones pass, any other is an error that names it."""
+    for line_number, line in enumerate(lines.split(b"\n"), lines_before + 1):
+        if line.strip():
+            try:
+                event = _decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise _wrong(path, line_number, line, error) from error
+            yield [event]
 
 
-def _decode_torn_line(line: bytes) -> Iterator[list[Event]]:
+def _decode_torn_line(path: Path, line: bytes, line_number: int) -> Iterator[list[Event]]:
+    """The last line without its newline: an event, or the beginning of one that is left out."""
     try:
         yield [_decoder.decode(line)]
+    except msgspec.ValidationError as error:
+        # No beginning of an event is well-formed JSON with the wrong contents.
+        raise _wrong(path, line_number, line, error) from error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
+
+
+def _wrong(path: Path, line_number: int, line: bytes, error: Exception) -> RecordError:
+    return RecordError(f"{path}:{line_number}: expected an event, found {_shown(line)}: {error}")
 
 
 def _shown(line: bytes) -> str:

@@ -142,16 +142,18 @@ def test_a_writer_that_follows_a_killed_one_cuts_the_torn_line(path):
         b'{"event":"remark","t_us":1}',
         b'{"event":"submit","t_us":1,"job":"0"}',
         b'{"event":"remark","t_us":1,"text":"\xff"}',
+        b'{"event":"remark","t_us":1,"text":"a"}{"event":"remark","t_us":1,"text":"b"}',
+        b'{"event":"remark","t_us":1,\n"text":"a"}',
     ],
 )
 @pytest.mark.parametrize("last", [True, False])
 def test_a_whole_line_that_is_no_event_is_an_error_with_its_place(path, line, last):
     write(path, HISTORY[:3])
     good = path.read_bytes()
-    path.write_bytes(good + b"\n" + line + b"\n" + (b"" if last else good))
+    path.write_bytes(good + line + b"\n" + (b"" if last else good))
     events = read_history(path)
     assert [next(events) for _ in range(3)] == HISTORY[:3]
-    with pytest.raises(RecordError, match=r"history\.jsonl:5: expected an event"):
+    with pytest.raises(RecordError, match=r"history\.jsonl:4: expected an event"):
         next(events)
 
 
@@ -170,3 +172,19 @@ def test_an_empty_file_is_an_empty_history(path):
 def test_a_file_that_is_not_there_is_an_error(path):
     with pytest.raises(RecordError, match=r"history\.jsonl"):
         list(read_history(path))
+
+
+def test_a_last_line_that_is_whole_but_no_event_is_an_error(path):
+    write(path, HISTORY[:2])
+    path.write_bytes(path.read_bytes() + b'{"event":"remark","t_us":1}')
+    with pytest.raises(RecordError, match=r"history\.jsonl:3: expected an event"):
+        list(read_history(path))
+
+
+def test_a_blank_line_is_nothing_and_is_counted(path):
+    write(path, HISTORY[:3])
+    path.write_bytes(b"\n" + path.read_bytes() + b"\nnonsense\n")
+    events = read_history(path)
+    assert [next(events) for _ in range(3)] == HISTORY[:3]
+    with pytest.raises(RecordError, match=r"history\.jsonl:6: expected an event"):
+        next(events)
