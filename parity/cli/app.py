@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from parity.cli import stacks
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.errors import ParityError
@@ -56,6 +57,10 @@ def run(
     if not as_json:
         screen.table(results)
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
+
+
+for command in (stacks.up, stacks.down, stacks.status, stacks.logs, stacks.doctor):
+    app.command()(command)
 
 
 @app.command()

@@ -86,6 +86,15 @@ class Screen:
             if finding.verdict is not Verdict.HOLDS:
                 self._errors.print(f"    {finding.property}: {finding.verdict}: {escape(finding.reason)}")
 
+    def show(self, table: Table) -> None:
+        """Print a table."""
+        self._output.print(table)
+
+    def examined(self, name: str, *, good: bool, found: str) -> None:
+        """Print one thing that was looked at."""
+        mark = "[green]ok[/]     " if good else "[red]missing[/]"
+        self._output.print(f"{mark} {name}: {escape(found)}")
+
     def table(self, results: list[Result]) -> None:
         """Print the table of all runs."""
         table = Table(box=None, pad_edge=False, header_style="bold")

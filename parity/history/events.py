@@ -125,12 +125,11 @@ class Node(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=
 
 
 class Queue(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="queue"):
-    """A queue's depth or leader changed, as the broker reports it (late by its statistics interval)."""
+    """A queue's depth or leader changed, as the broker reports it (late by its intervals)."""
 
     queue: str
     ready: int
     unacknowledged: int
-    consumers: int = 0
     leader: str = ""
 
 

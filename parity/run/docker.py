@@ -21,7 +21,7 @@ from parity.run.steps import Steps
 from parity.run.watch import Watch
 from parity.scenario.scenario import Scenario
 from parity.scenario.source import nearest
-from parity.scenario.steps import Step
+from parity.scenario.steps import NODES, SAME, Step
 from parity.stack import launch
 from parity.stack.engine import log_tail, wait_for
 from parity.stack.faults.live import Live
@@ -81,6 +81,7 @@ class DockerRun:
         self.name = f"run-{secrets.token_hex(4)}"
         self.description = self.plan.files.description
         self.faults_s = 0.0
+        self._broke_nodes = any(step.target in (*NODES, SAME) for step in self.scenario.steps)
 
     def execute(self) -> Judgement:
         """Do it.
@@ -158,7 +159,10 @@ class DockerRun:
                 raise StackError(
                     f"the service {self.description.worker.service} does not stay up: {self.group.failure}"
                 )
-            consuming = {queue: self.stack.broker.consumers(self.name, queue) or 0 for queue in queues}
+            try:
+                consuming = {queue: self.stack.broker.consumers(self.name, queue) or 0 for queue in queues}
+            except ParityError as error:
+                return None, str(error)
             last = ", ".join(f"{queue} has {count} consumers" for queue, count in consuming.items())
             return (True if sum(consuming.values()) >= desired else None), last
 
@@ -258,6 +262,13 @@ class DockerRun:
             return None, str(error)
         last += [f"{queue.name} without leader" for queue in queues if not queue.leader]
         last += [f"{queue.name} with a member missing" for queue in queues if not queue.online]
+        if not last and self._broke_nodes:
+            elected = self.stack.broker.has_elected
+            last += [
+                f"{queue.name} without election"
+                for queue in queues
+                if queue.quorum and not elected(self.name, queue.name)
+            ]
         return (None if last else True), ", ".join(last)
 
     def _await_outcomes(self) -> None:

@@ -11,9 +11,11 @@ from typing import Self
 from parity.errors import ParityError
 from parity.history.events import Node, NodeState, Queue
 from parity.run.recorder import Recorder
+from parity.stack.broker import QueueState
 from parity.stack.stack import Stack
 
 _EVERY_S = 0.5
+_EVERY_S_MAX = 5.0
 
 
 class Watch:
@@ -32,7 +34,7 @@ class Watch:
         self._sql = sql
         self._recorder = recorder
         self._stop = threading.Event()
-        self._queues: dict[str, Queue] = {}
+        self._queues: dict[str, QueueState] = {}
         self._nodes: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._loop, args=(look,), name=look.__name__, daemon=True)
@@ -57,12 +59,12 @@ class Watch:
             start = time.monotonic()
             try:
                 look()
-            except ParityError as error:
-                # A service that is broken on purpose refuses to be looked at; what matters is judged later.
-                del error
+            except ParityError:
+                # A service that is broken on purpose cannot be looked at; that is no time spent on looking.
+                start = time.monotonic()
             # A look that takes long, because there is much to see, must not become the load.
             took_s = time.monotonic() - start
-            if self._stop.wait(max(_EVERY_S, 10 * took_s)):
+            if self._stop.wait(min(max(_EVERY_S, 10 * took_s), _EVERY_S_MAX)):
                 return
 
     def look_at_effects(self) -> None:
@@ -86,17 +88,15 @@ class Watch:
         work = self._stack.plan.files.description.queues.work
         ready = unacknowledged = 0
         for queue in self._stack.broker.queues(self._virtual_host):
-            state = {
-                "queue": queue.name,
-                "ready": queue.ready,
-                "unacknowledged": queue.unacknowledged,
-                "consumers": queue.consumers,
-                "leader": queue.leader,
-            }
-            seen = Queue(t_us=0, **state)
-            if self._queues.get(queue.name) != seen:
-                self._queues[queue.name] = seen
-                self._recorder.record(Queue, **state)
+            if self._queues.get(queue.name) != queue:
+                self._queues[queue.name] = queue
+                self._recorder.record(
+                    Queue,
+                    queue=queue.name,
+                    ready=queue.ready,
+                    unacknowledged=queue.unacknowledged,
+                    leader=queue.leader,
+                )
             if queue.name in work:
                 ready += queue.ready
                 unacknowledged += queue.unacknowledged
