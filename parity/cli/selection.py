@@ -36,8 +36,10 @@ def select(names: list[str], *, everything: bool, stack: str, root: Path) -> lis
     entries = []
     for path in scenario_files(names, root):
         scenario = load_scenario(path)
-        for on in _stacks(scenario, named=bool(names), everything=everything, stack=stack):
-            entries.append(Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path)))
+        chosen = _stacks(scenario, named=bool(names), everything=everything, stack=stack)
+        entries += [
+            Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path)) for on in chosen
+        ]
     if not entries:
         raise SourceError("no scenario to run", file=str(root / SCENARIOS))
     return entries

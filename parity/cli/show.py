@@ -48,7 +48,8 @@ class Screen:
         if not self._errors.is_terminal:
             yield
             return
-        with self._errors.status("starting") as self._status:
+        with self._errors.status("starting") as status:
+            self._status = status
             try:
                 yield
             finally:
@@ -105,14 +106,14 @@ class Screen:
         for result in results:
             tally = result.tally
             colour = _COLOUR[result.verdict] if result.as_expected else "bold red"
-            numbers = (tally.ok, tally.unknown, tally.refused, tally.effects, tally.redelivered, tally.duplicated)
-            numbers += (tally.lost, tally.stuck, tally.dead_lettered)
+            submitted = (tally.ok, tally.unknown, tally.refused)
+            found = (tally.effects, tally.redelivered, tally.duplicated, tally.lost, tally.stuck, tally.dead_lettered)
             table.add_row(
                 result.scenario,
                 result.stack.rpartition("/")[2],
                 f"[{colour}]{result.verdict}[/]",
                 result.expected,
-                *map(str, numbers),
+                *map(str, (*submitted, *found)),
                 f"{result.seconds:.1f}",
             )
         self._output.print(table)

@@ -18,7 +18,7 @@ from parity.errors import EngineError, ParityError, StackError
 from parity.stack import owner
 from parity.stack.compose import compose_command
 from parity.stack.description import load_stack
-from parity.stack.engine import engine, translated
+from parity.stack.engine import Filters, engine, translated
 from parity.stack.kept import kept_stack, kept_stacks, name_of
 from parity.stack.reaper import reap, remove_stack
 from parity.stack.stack import blueprint, running_stack
@@ -147,10 +147,10 @@ def _reap(screen: Screen) -> None:
 
 
 def _containers(stack_id: str) -> dict[str, Any]:
-    chosen: dict[str, str | list[str] | bool] = {"label": f"{owner.LABEL_STACK}={stack_id}"}
+    chosen: Filters = {"label": f"{owner.LABEL_STACK}={stack_id}"}
     with translated("list the stack's containers"):
         found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
-    return {container.labels.get("com.docker.compose.service", container.name): container for container in found}
+    return {container.labels.get("com.docker.compose.service") or str(container.name): container for container in found}
 
 
 def _services(stack_id: str, name: str) -> list[dict[str, Any]]:

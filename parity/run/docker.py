@@ -30,7 +30,7 @@ from parity.stack.stack import Blueprint, Namespace, Stack
 from parity.stack.submitter import CommandSubmitter, PublishSubmitter, Submitter
 
 Progress = Callable[[str], None]
-_WORKERS_READY_S = 40.0
+_WORKERS_READY_S = 60.0
 
 
 def check_fits(scenario: Scenario, plan: Blueprint) -> None:
@@ -196,7 +196,7 @@ class DockerRun:
             healed = self._heal()
             self._await_outcomes()
             self._drain(watch)
-            self._take_census(watch, healed)
+            self._take_census(watch, healed=healed)
 
     def _submit_workload(self) -> None:
         workload = self.scenario.workload
@@ -302,7 +302,7 @@ class DockerRun:
             self._check_alive()
             time.sleep(0.2)
 
-    def _take_census(self, watch: Watch, healed: bool) -> None:
+    def _take_census(self, watch: Watch, *, healed: bool) -> None:
         """End every consumer, read every queue out, count the effects a last time."""
         self._phase("census")
         self._end_application()

@@ -11,8 +11,8 @@ from typing import Any, Self
 from parity.errors import FaultError, ParityError
 from parity.history.events import Fault, FaultPhase
 from parity.run.recorder import Recorder
-from parity.scenario.scenario import Scenario
 from parity.scenario.ranges import SecondsRange
+from parity.scenario.scenario import Scenario
 from parity.scenario.steps import KINDS, EventCount, Step
 from parity.stack.engine import wait_for
 from parity.stack.faults.kinds import FAULTS

@@ -97,7 +97,8 @@ class Source:
             place = (*under, *detail["loc"])
             name = ".".join(str(part) for part in detail["loc"])
             if detail["type"] == "extra_forbidden":
-                message = f"unknown key {detail['loc'][-1]!r}{nearest(str(detail['loc'][-1]), _keys(model, detail['loc'][:-1]))}"
+                key = str(detail["loc"][-1])
+                message = f"unknown key {key!r}{nearest(key, _keys(model, detail['loc'][:-1]))}"
             elif detail["type"] == "missing":
                 message = f"{name} is missing"
             else:

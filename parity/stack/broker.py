@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from parity.errors import EngineError, StackError
 from parity.stack.description import BrokerSection, QueuesSection
-from parity.stack.engine import published_port, translated
+from parity.stack.engine import execute, published_port
 
 _TIMEOUT_S = 3.0
 
@@ -153,12 +153,10 @@ class Broker:
             StackError: No node answers.
         """
         arguments = ["quorum_status", "--vhost", virtual_host, queue, "--formatter", "json"]
-        with translated(f"ask for the leader of {queue}"):
-            container = self.containers[self.section.services[0]]
-            done = container.exec_run(["rabbitmq-queues", "-q", *arguments], stderr=False)
-        if done.exit_code:
+        code, text = execute(self.containers[self.section.services[0]], "rabbitmq-queues", "-q", *arguments)
+        if code:
             return False
-        states = [str(member.get("Raft State")) for member in json.loads(done.output)]
+        states = [str(member.get("Raft State")) for member in json.loads(text)]
         return states.count("leader") == 1 and states.count("follower") == len(states) - 1
 
     def settle_s(self) -> float:
@@ -225,11 +223,10 @@ class Broker:
         Raises:
             StackError: It failed.
         """
-        with translated(f"run rabbitmqctl on {service}"):
-            done = self.containers[service].exec_run(["rabbitmqctl", "-q", *arguments])
-        if done.exit_code:
-            raise StackError(f"rabbitmqctl {arguments[0]} on {service}: {done.output.decode(errors='replace')[-500:]}")
-        return str(done.output.decode(errors="replace"))
+        code, text = execute(self.containers[service], "rabbitmqctl", "-q", *arguments)
+        if code:
+            raise StackError(f"rabbitmqctl {arguments[0]} on {service}: {text[-500:]}")
+        return text
 
     def read_out(self, virtual_host: str, queue: str, queues: QueuesSection) -> Iterator[str]:
         """Every message of a queue, taken out; yields each one's job identity (empty where it has none).

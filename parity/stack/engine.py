@@ -19,6 +19,9 @@ from parity.errors import EngineError, NotReadyError
 API_VERSION_MIN = (1, 40)
 _T = TypeVar("_T")
 
+#: What the engine's lists are filtered by.
+Filters = dict[str, str | list[str] | bool]
+
 
 @cache
 def engine() -> DockerClient:
@@ -96,6 +99,17 @@ def log_tail(container: Container, lines: int = 15) -> str:
     except (docker.errors.DockerException, requests.RequestException) as error:
         return f"(its log cannot be read: {error})"
     return "\n".join(f"    {line[:300]}" for line in text.splitlines()) or "    (it printed nothing)"
+
+
+def execute(container: Container, *command: str) -> tuple[int, str]:
+    """Run a command in a container.
+
+    Returns:
+        Its exit code and what it printed on standard output.
+    """
+    with translated(f"run {command[0]} in {container.name}"):
+        done: Any = container.exec_run(list(command), demux=True)
+    return int(done.exit_code), (done.output[0] or b"").decode(errors="replace")
 
 
 def published_port(container: Container, port: int) -> int:

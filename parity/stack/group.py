@@ -190,6 +190,7 @@ def _kill(container: Container) -> None:
 
 
 def _end_of(container: Container) -> tuple[int | None, str]:
-    state = container.client.api.inspect_container(container.id)["State"]
+    container.reload()
+    state = container.attrs["State"]
     reason = "out of memory" if state.get("OOMKilled") else str(state.get("Error") or "")
     return (None if state.get("Running") else int(state["ExitCode"])), reason

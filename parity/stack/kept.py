@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from parity.errors import ParityError
 from parity.stack import owner
-from parity.stack.engine import engine, translated
+from parity.stack.engine import Filters, engine, translated
 from parity.stack.stack import LABEL_FINGERPRINT, LABEL_NAME, Blueprint, Stack, prepare_images
 
 Progress = Callable[[str], None]
@@ -16,9 +16,7 @@ _READY_S = 60.0
 
 def kept_stacks() -> dict[str, dict[str, str]]:
     """The labels of every kept stack of this machine, by stack id."""
-    chosen: dict[str, str | list[str] | bool] = {
-        "label": [f"{owner.LABEL_HOST}={owner.host_name()}", f"{owner.LABEL_KEPT}=1"]
-    }
+    chosen: Filters = {"label": [f"{owner.LABEL_HOST}={owner.host_name()}", f"{owner.LABEL_KEPT}=1"]}
     with translated("look for kept stacks"):
         found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
     return {container.labels[owner.LABEL_STACK]: container.labels for container in found}

@@ -21,6 +21,8 @@ TABLE = "parity"
 #: Marks the packets of the delaying proxy, so that they are not sent to it again.
 PROXY_MARK = 0x70
 PROXY_PORT = 15999
+#: Inside the helper, which lives for one command.
+_RULES = "/rules"
 
 _tools_reference: list[str] = []
 
@@ -39,7 +41,7 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
     Raises:
         FaultError: It failed; carries its output.
     """
-    script = f"cat > /tmp/rules <<'END'\n{stdin_script}\nEND\nexec {' '.join(command)}" if stdin_script else ""
+    script = f"cat > {_RULES} <<'END'\n{stdin_script}\nEND\nexec {' '.join(command)}" if stdin_script else ""
     labels = {key: value for key, value in container.labels.items() if key.startswith(owner.LABEL)}
     try:
         with translated(f"reach into the network of {container.name}"):
@@ -153,7 +155,7 @@ def clear(container: Container) -> None:
             "exit 0",
         ]
     )
-    _in_namespace(container, ["sh", "/tmp/rules"], stdin_script=script)
+    _in_namespace(container, ["sh", _RULES], stdin_script=script)
 
 
 @cache
@@ -182,7 +184,7 @@ def _chain(hook: str, rule: str) -> str:
 
 def _load(container: Container, chains: list[str], *, family: str = "inet") -> None:
     body = "\n".join(chain.replace("; ", ";\n") for chain in chains)
-    _in_namespace(container, ["nft", "-f", "/tmp/rules"], stdin_script=f"table {family} {TABLE} {{\n{body}\n}}")
+    _in_namespace(container, ["nft", "-f", _RULES], stdin_script=f"table {family} {TABLE} {{\n{body}\n}}")
 
 
 def _counters(ruleset: Any) -> list[int]:

@@ -9,7 +9,7 @@ import docker.errors
 
 from parity.errors import EngineError
 from parity.stack import launch, network, owner
-from parity.stack.engine import engine, translated
+from parity.stack.engine import Filters, engine, translated
 from parity.stack.undo import UndoJournal
 
 
@@ -43,7 +43,7 @@ def remove_stack(stack_id: str) -> list[str]:
     Returns:
         What was removed, a line each.
     """
-    chosen = {"label": f"{owner.LABEL_STACK}={stack_id}"}
+    chosen: Filters = {"label": f"{owner.LABEL_STACK}={stack_id}"}
     done: list[str] = []
     with translated(f"remove the stack {stack_id}"):
         client = engine()
@@ -63,7 +63,7 @@ def remove_stack(stack_id: str) -> list[str]:
 def _stacks() -> dict[str, bool]:
     """Every stack of this machine on the engine, and whether it is kept."""
     found: dict[str, bool] = {}
-    chosen = {"label": f"{owner.LABEL_HOST}={owner.host_name()}"}
+    chosen: Filters = {"label": f"{owner.LABEL_HOST}={owner.host_name()}"}
     with translated("look for what an earlier parity left"):
         client = engine()
         labelled: list[Any] = client.containers.list(all=True, filters=chosen, ignore_removed=True)
@@ -79,7 +79,7 @@ def _stacks() -> dict[str, bool]:
 
 def _repair(stack_id: str) -> list[str]:
     """Undo what a killed run broke on a kept stack, and remove what that run itself started there."""
-    chosen = {"label": [f"{owner.LABEL_STACK}={stack_id}", owner.LABEL_RUN]}
+    chosen: Filters = {"label": [f"{owner.LABEL_STACK}={stack_id}", owner.LABEL_RUN]}
     done = []
     with translated(f"repair the stack {stack_id}"):
         for container in engine().containers.list(all=True, filters=chosen, ignore_removed=True):

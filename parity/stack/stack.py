@@ -17,7 +17,7 @@ from parity.stack import compose, launch, network, owner
 from parity.stack.broker import Broker
 from parity.stack.database import Database
 from parity.stack.description import StackFiles
-from parity.stack.engine import engine, log_tail, translated, wait_for
+from parity.stack.engine import Filters, engine, log_tail, translated, wait_for
 from parity.stack.images import ensure_images, image_digest
 from parity.stack.reaper import remove_stack
 from parity.stack.undo import UndoJournal
@@ -97,7 +97,7 @@ class Stack:
         self.database = Database(description.database, self.containers[description.database.service])
 
     def _find_containers(self) -> dict[str, Container]:
-        chosen = {"label": f"com.docker.compose.project={self.project}"}
+        chosen: Filters = {"label": f"com.docker.compose.project={self.project}"}
         with translated(f"list the containers of {self.project}"):
             found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
         by_service = {str(container.labels["com.docker.compose.service"]): container for container in found}

@@ -68,7 +68,7 @@ class CommandSubmitter(Submitter):
     def _open(self) -> None:
         with translated(f"attach to {self.container.name}"):
             wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            stream = engine().api.attach_socket(self.container.id, params=wanted)
+            stream = engine().api.attach_socket(str(self.container.id), params=wanted)
         # The SDK wraps the connection for reading only; writing needs the socket below it.
         self._stream = stream
         self._socket = cast("socket.socket", getattr(stream, "_sock", stream))
@@ -113,7 +113,7 @@ class CommandSubmitter(Submitter):
     def _read(self, stream: Any) -> None:
         rest = b""
         try:
-            for stream_id, chunk in frames_iter(stream, tty=False):
+            for stream_id, chunk in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
                 if stream_id != _STDOUT:
                     continue
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -131,8 +131,8 @@ class CommandSubmitter(Submitter):
         outcome = _WORDS.get(word)
         if outcome is None or not identity:
             raise SubmitError(
-                f"{self.container.name} printed {line[:200]!r} where `ok JOB`, `fail JOB` or `unknown JOB` was expected; "
-                f"its last lines:\n{log_tail(self.container)}"
+                f"{self.container.name} printed {line[:200]!r} where `ok JOB`, `fail JOB` or `unknown JOB` was "
+                f"expected; its last lines:\n{log_tail(self.container)}"
             )
         self._on_outcome(identity, outcome, reason)
 

@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from parity.errors import EngineError, FaultError, ParityError
 from parity.stack import network
-from parity.stack.engine import engine, translated
+from parity.stack.engine import engine, execute, translated
 
 Entry = dict[str, Any]
 
@@ -113,9 +113,8 @@ def _update(container: Container, entry: Entry) -> None:
 def _control(container: Container, entry: Entry) -> None:
     if container.status != "running":
         return
-    done = container.exec_run(["rabbitmqctl", "-q", *entry["arguments"]])
-    if done.exit_code:
-        text = done.output.decode(errors="replace") if isinstance(done.output, bytes) else str(done.output)
+    code, text = execute(container, "rabbitmqctl", "-q", *entry["arguments"])
+    if code:
         raise FaultError(f"rabbitmqctl {' '.join(entry['arguments'])} failed: {text[-300:]}")
 
 

@@ -6,7 +6,8 @@ Reads `<job id>` or `<job id> <kind>` on standard input and says for each id, as
     fail <id> <reason>      it is certainly not in the queue
     unknown <id> <reason>   it may or may not be: the confirm never came
 
-Nothing is ever submitted twice. At the end of the input it waits for what is outstanding, then exits 0.
+A job whose outcome is unknown is never submitted again; one that the broker refused (nack) is, until it takes it
+or the time is up. At the end of the input it waits for what is outstanding, then exits 0.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from settings import BrokerSettings, Job, SettingError, choice, number, switch
 
 #: Confirms take milliseconds; publishing on meanwhile is what makes thousands a second possible. It is also
 #: how many outcomes are unknown when a node falls silent.
-DEFAULT_WINDOW = 200
+DEFAULT_WINDOW = 50
+#: How long a refused job waits before it is tried again: a queue without a leader refuses everything at once.
+NACK_PAUSE_S = 0.3
 #: How often deadlines are looked at.
 TICK_S = 0.2
 
@@ -48,8 +51,10 @@ class Producer:
         self._pending: deque[tuple[Job, float]] = deque()
         #: Bounds `_pending`: a long input waits in its pipe, where it has no deadline yet.
         self._places = threading.Semaphore(self._window)
-        #: Written but not confirmed, in that order: delivery tag to job id and when its confirm is overdue.
-        self._outstanding: OrderedDict[int, tuple[str, float]] = OrderedDict()
+        #: Written but not confirmed, in that order: delivery tag to job, when it fails, when its confirm is overdue.
+        self._outstanding: OrderedDict[int, tuple[Job, float, float]] = OrderedDict()
+        #: Refused by the broker: job, when it fails, when it is tried again.
+        self._nacked: deque[tuple[Job, float, float]] = deque()
         self._tag = 0
         #: Returned as unroutable; the broker confirms these too, after returning them.
         self._returned: set[str] = set()
@@ -97,7 +102,7 @@ class Producer:
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        if self._input_ended and not self._pending and not self._outstanding:
+        if self._input_ended and not self._pending and not self._outstanding and not self._nacked:
             self._link.close()
 
     def _session_ready(self, session: Session) -> None:
@@ -125,8 +130,8 @@ class Producer:
     def _give_up_outstanding(self, reason: str) -> None:
         """Whatever was written and not confirmed may or may not be in the queue."""
         while self._outstanding:
-            _, (job_id, _) = self._outstanding.popitem(last=False)
-            self._settle(job_id, f"unknown {job_id} {reason}")
+            _, (job, _, _) = self._outstanding.popitem(last=False)
+            self._settle(job.id, f"unknown {job.id} {reason}")
         self._returned.clear()
         sys.stdout.flush()
         self._finish_if_done()
@@ -135,24 +140,26 @@ class Producer:
         """Write what is pending, as far as the window goes."""
         self._wake_sent = False
         while (
-            self._pending
-            and self._session is not None
-            and not self._link.blocked
-            and len(self._outstanding) < self._window
+            self._session is not None and not self._link.blocked and len(self._outstanding) < self._window
         ):
-            job, _ = self._pending.popleft()
-            self._places.release()
-            self._publish(self._session, job)
+            if self._nacked and self._nacked[0][2] <= time.monotonic():
+                job, fails_at, _ = self._nacked.popleft()
+            elif self._pending:
+                job, fails_at = self._pending.popleft()
+                self._places.release()
+            else:
+                break
+            self._publish(self._session, job, fails_at)
         if not self._confirms:
             sys.stdout.flush()
             self._finish_if_done()
 
-    def _publish(self, session: Session, job: Job) -> None:
+    def _publish(self, session: Session, job: Job, fails_at: float) -> None:
         assert session.channel is not None
         self._tag += 1
         if self._confirms:
             # Entered before it is written: should writing fail halfway, nobody can say what the broker got.
-            self._outstanding[self._tag] = (job.id, time.monotonic() + self._confirm_timeout_s)
+            self._outstanding[self._tag] = (job, fails_at, time.monotonic() + self._confirm_timeout_s)
         try:
             session.channel.basic_publish(
                 exchange="",
@@ -182,20 +189,26 @@ class Producer:
     def _on_confirm(self, session: Session, method: Any) -> None:
         if not session.alive:
             return
-        outcome = "ok {}" if isinstance(method, pika.spec.Basic.Ack) else "unknown {} nack"
-        for job_id in self._take_confirmed(method.delivery_tag, multiple=method.multiple):
-            self._settle(job_id, outcome.format(job_id))
+        acknowledged = isinstance(method, pika.spec.Basic.Ack)
+        now = time.monotonic()
+        for job, fails_at in self._take_confirmed(method.delivery_tag, multiple=method.multiple):
+            if acknowledged:
+                self._settle(job.id, f"ok {job.id}")
+            elif now < fails_at and job.id not in self._returned:
+                self._nacked.append((job, fails_at, now + NACK_PAUSE_S))
+            else:
+                self._settle(job.id, f"unknown {job.id} nack")
         sys.stdout.flush()
         self._pump()
         self._finish_if_done()
 
-    def _take_confirmed(self, tag: int, *, multiple: bool) -> list[str]:
+    def _take_confirmed(self, tag: int, *, multiple: bool) -> list[tuple[Job, float]]:
         if not multiple:
             entry = self._outstanding.pop(tag, None)
-            return [entry[0]] if entry else []
+            return [entry[:2]] if entry else []
         confirmed = []
         while self._outstanding and next(iter(self._outstanding)) <= tag:
-            confirmed.append(self._outstanding.popitem(last=False)[1][0])
+            confirmed.append(self._outstanding.popitem(last=False)[1][:2])
         return confirmed
 
     def _settle(self, job_id: str, line: str) -> None:
@@ -213,7 +226,10 @@ class Producer:
             job, _ = self._pending.popleft()
             self._places.release()
             _say(f"fail {job.id} {'blocked' if self._link.blocked else 'not-connected'}")
-        if self._outstanding and next(iter(self._outstanding.values()))[1] <= now:
+        while self._nacked and self._nacked[0][1] <= now:
+            job, _, _ = self._nacked.popleft()
+            _say(f"unknown {job.id} nack")
+        if self._outstanding and next(iter(self._outstanding.values()))[2] <= now:
             # The others were written after this one, and to the same silent connection.
             session = self._session
             self._session = None

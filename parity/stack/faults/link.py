@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from docker.models.containers import Container
 
@@ -92,7 +92,7 @@ def delayed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
             _enter(undo, live, subject)
             network.redirect(subject.container, ports=ports)
         _reconnect(subjects, live)
-        yield _caught(subjects, "connections through the delaying proxy")
+        yield _caught(subjects, "connections through the delaying proxy", enough=any)
 
 
 @contextlib.contextmanager
@@ -130,13 +130,15 @@ def _enter(undo: contextlib.ExitStack, live: Live, subject: Subject) -> None:
     undo.enter_context(live.stack.undo.pending(entry))
 
 
-def _caught(subjects: list[Subject], what: str = "packets dropped") -> str:
+def _caught(
+    subjects: list[Subject], what: str = "packets dropped", *, enough: Callable[[Iterable[int]], bool] = all
+) -> str:
     """Wait until the rules caught something: a fault that catches nothing was never there."""
 
     def look() -> tuple[str | None, str]:
         counts = {subject.name: network.caught(subject.container) for subject in subjects}
         last = ", ".join(f"{name} {count}" for name, count in counts.items())
-        return (last if all(counts.values()) else None), last
+        return (last if enough(counts.values()) else None), last
 
     return f"{what}: " + wait_for(f"{what} on {', '.join(s.name for s in subjects)}", look, within_s=20, every_s=0.3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from parity.errors import FaultError
 from parity.scenario.steps import Step
@@ -75,7 +76,8 @@ def out_of_memory(step: Step, subjects: list[Subject], live: Live) -> Iterator[s
     del step, live
     for subject in subjects:
         with translated(f"limit the memory of {subject.name}"):
-            used = int(subject.container.stats(stream=False)["memory_stats"]["usage"])
+            stats: Any = subject.container.stats(stream=False)
+            used = int(stats["memory_stats"]["usage"])
             limit = used + 4 * 1024 * 1024
             subject.container.update(mem_limit=limit, memswap_limit=limit)
             # The allocation is small beside the worker, so that the worker is what the kernel picks.

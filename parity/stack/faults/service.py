@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from parity.scenario.steps import Step
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Alarm:
+    """How an alarm is raised and shown.
+
+    Args:
+        command: The rabbitmqctl command that sets the limit.
+        extreme: Its arguments that raise the alarm.
+        read: The expression that gives the limit as it is.
+        shown_as: The management API's member that tells.
+    """
+
+    command: str
+    extreme: tuple[str, ...]
+    read: str
+    shown_as: str
+
+
+_DISK = _Alarm(
+    command="set_disk_free_limit",
+    extreme=("999TB",),
+    read="rabbit_disk_monitor:get_disk_free_limit().",
+    shown_as="disk_free_alarm",
+)
+_MEMORY = _Alarm(
+    command="set_vm_memory_high_watermark",
+    extreme=("absolute", "1MB"),
+    read="vm_memory_monitor:get_vm_memory_high_watermark().",
+    shown_as="mem_alarm",
+)
+
+
 @contextlib.contextmanager
 def disk_alarm(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     """The free-disk limit goes above what any disk has."""
     del step
-    read = "rabbit_disk_monitor:get_disk_free_limit()."
-    with _alarm(
-        subjects, live, read, ["set_disk_free_limit"], ["set_disk_free_limit", "999TB"], "disk_free_alarm"
-    ) as proof:
+    with _alarm(_DISK, subjects, live) as proof:
         yield proof
 
 
@@ -25,33 +54,31 @@ def disk_alarm(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]
 def memory_alarm(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     """The memory watermark goes below what the node uses."""
     del step
-    read = "vm_memory_monitor:get_vm_memory_high_watermark()."
-    low = ["set_vm_memory_high_watermark", "absolute", "1MB"]
-    with _alarm(subjects, live, read, ["set_vm_memory_high_watermark"], low, "mem_alarm") as proof:
+    with _alarm(_MEMORY, subjects, live) as proof:
         yield proof
 
 
 @contextlib.contextmanager
-def _alarm(
-    subjects: list[Subject], live: Live, read: str, restore: list[str], raise_it: list[str], shown_as: str
-) -> Iterator[str]:
+def _alarm(alarm: _Alarm, subjects: list[Subject], live: Live) -> Iterator[str]:
     broker = live.stack.broker
     with contextlib.ExitStack() as undo:
         for subject in subjects:
-            before = broker.control(subject.name, "eval", read).strip()
+            before = broker.control(subject.name, "eval", alarm.read).strip()
             entry = {"do": "control", "container": subject.container.id, "name": subject.name}
-            undo.enter_context(live.stack.undo.pending(entry | {"arguments": [*restore, before]}))
-            broker.control(subject.name, *raise_it)
+            undo.enter_context(live.stack.undo.pending(entry | {"arguments": [alarm.command, before]}))
+            broker.control(subject.name, alarm.command, *alarm.extreme)
 
         def look() -> tuple[str | None, str]:
             shown = {
-                subject.name: broker.request("GET", f"nodes/rabbit@{subject.name}?columns={shown_as}").get(shown_as)
+                subject.name: broker.request("GET", f"nodes/rabbit@{subject.name}?columns={alarm.shown_as}").get(
+                    alarm.shown_as
+                )
                 for subject in subjects
             }
-            last = ", ".join(f"{name} {shown_as}={value}" for name, value in shown.items())
+            last = ", ".join(f"{name} {alarm.shown_as}={value}" for name, value in shown.items())
             return (last if all(shown.values()) else None), last
 
-        yield wait_for(f"{shown_as} on {', '.join(s.name for s in subjects)}", look, within_s=30)
+        yield wait_for(f"{alarm.shown_as} on {', '.join(s.name for s in subjects)}", look, within_s=30)
 
 
 @contextlib.contextmanager
