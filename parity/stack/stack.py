@@ -128,6 +128,7 @@ class Stack:
             every_s=0.25,
             hint=self._last_lines_of_the_unready,
         )
+        self._starts.clear()
 
     def _look_ready(self) -> tuple[bool | None, str]:
         self.start_dead()
