@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from parity.cli.stacks import doctor, down, logs, status, up
 from parity.cli.selection import select
 from parity.cli.show import Screen
+from parity.cli.stacks import doctor, down, logs, status, up
 from parity.errors import ParityError
 from parity.run.result import Result
 from parity.run.session import run_entries
