@@ -18,12 +18,25 @@ from parity.run.result import Result
 from parity.run.session import run_entries
 from parity.stack.reaper import reap
 
+#: What a shell calls the end by Ctrl-C; typer's own exit code for it.
+_INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Break a job-queue stack on purpose and account for every job.",
 )
+
+
+@app.callback()
+def before(context: typer.Context) -> None:
+    """Remove what an earlier parity left, whatever ended it, before anything else is done."""
+    if context.invoked_subcommand in {"doctor", "clean", None} or {"--help"} & set(sys.argv):
+        return
+    screen = Screen(quiet_output="--json" in sys.argv)
+    for line in reap():
+        screen.progress(f"left over from an earlier run, removed: {line}")
 
 
 @app.command()
@@ -44,8 +57,6 @@ def run(
     screen = Screen(quiet_output=as_json)
     chosen = select(scenarios or [], everything=everything, stack=stack, root=Path.cwd())
     seed = screen.announce_seed(seed)
-    for line in reap():
-        screen.progress(f"left over from an earlier run, removed: {line}")
     results: list[Result] = []
     with screen.working():
         for result in run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce):
@@ -78,16 +89,12 @@ def main() -> NoReturn:
     # SIGTERM unwinds like Ctrl-C, so that every fault is healed and everything started is removed.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=False)
+        app()
     except ParityError as error:
         sys.stderr.write(f"parity: {error}\n")
         sys.exit(2)
-    except typer.Exit as ending:
-        sys.exit(ending.exit_code)
-    except typer.Abort:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            sys.stderr.write("parity: interrupted; everything that was started is gone\n")
+        raise
     sys.exit(0)

@@ -171,6 +171,7 @@ def _facts(entry: Entry, stack: Stack, seed: int, record: Record) -> dict[str, A
         "scenario": entry.scenario.name,
         "stack": entry.plan.files.name,
         "runtime": "docker",
+        "stack_id": stack.id,
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "job_id": entry.plan.files.description.job_id,
