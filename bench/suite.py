@@ -21,7 +21,9 @@ def bench(root: Path) -> dict[str, Any]:
     """
     entries = [entry for entry in select([], everything=False, stack="", root=root) if not entry.expectation.violated]
     with tempfile.TemporaryDirectory() as folder:
-        results = list(run_entries(entries, seed=SEED, out=Path(folder), progress=print, announce=lambda *_: None))
+        results = list(
+            run_entries(entries, seed=SEED, out=Path(folder), progress=print, announce=lambda *_: None, lanes=1)
+        )
     own = {result.scenario: round(result.seconds - result.faults_s, 1) for result in results}
     return {
         "name": "suite",

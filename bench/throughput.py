@@ -69,7 +69,7 @@ def _watched(stack: Stack, plan: Blueprint) -> float:
     )
     with tempfile.TemporaryDirectory() as folder:
         record = new_record(Path(folder), scenario=scenario.name, stack="bench", seed=0)
-        run = DockerRun(stack=stack, plan=plan, scenario=scenario, record=record, progress=print, settle_s=2)
+        run = DockerRun(stack=stack, plan=plan, scenario=scenario, record=record, progress=print)
         judgement = run.execute()
         assert judgement.tally.effects == JOBS, judgement.tally
         first_us = last_us = 0

@@ -12,7 +12,7 @@ from parity.scenario.duration import Seconds
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.ranges import Draws, IntRange
 from parity.scenario.source import load_source, nearest
-from parity.scenario.steps import Step
+from parity.scenario.steps import WORKERS, Step
 
 
 class Expectation(BaseModel):
@@ -91,6 +91,11 @@ class Scenario(BaseModel):
         if self.steps and self.steps[0].after is not None:
             raise ValueError("the first step follows no other: give it `at`")
         return self
+
+    @property
+    def keeps_to_itself(self) -> bool:
+        """Whether every step hits the run's own workers, producers and queues, so that others may run beside it."""
+        return all(step.target in (*WORKERS, "producer", "") for step in self.steps)
 
     def draw(self, draws: Draws) -> Scenario:
         """The scenario with every range narrowed and every repeated step written out.
