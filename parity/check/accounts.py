@@ -30,9 +30,11 @@ DUPLICATED = 32
 QUEUED = 64
 #: The census found the job in a dead-letter queue.
 DEAD = 128
+#: The job had an effect that is gone again.
+VANISHED = 256
 #: One delivery; the count is `account >> DELIVERIES_SHIFT`.
-DELIVERED = 256
-DELIVERIES_SHIFT = 8
+DELIVERED = 512
+DELIVERIES_SHIFT = 9
 
 #: Anything that tells of a submit: without one of these nobody submitted the job.
 ANY_SUBMIT = SUBMITTED | OK | FAIL | INFO
