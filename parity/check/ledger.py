@@ -162,7 +162,8 @@ class Ledger:
     def _effect(self, event: Effect, account: int) -> None:
         """An effect that is not simply a job's first one before the drain."""
         if event.count == 0:
-            self.accounts[event.job] = (account & ~EFFECT) | VANISHED
+            if account & EFFECT:
+                self.accounts[event.job] = (account & ~EFFECT) | VANISHED
             return
         if "drain" in self.phases and not account & EFFECT:
             if account & OK:
