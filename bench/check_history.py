@@ -92,9 +92,7 @@ class Load:
     def _rare(self, told: int, open_jobs: int) -> Iterator[Event]:
         if told % 500 == 0:
             held = len(self._holders)
-            yield Queue(
-                t_us=self._now_us, queue="jobs", ready=open_jobs - held, unacknowledged=held, consumers=8
-            )
+            yield Queue(t_us=self._now_us, queue="jobs", ready=open_jobs - held, unacknowledged=held, consumers=8)
         if told % (self._events // 10) == self._events // 20:
             yield from self._death()
 
@@ -245,12 +243,8 @@ def bench(events: int = EVENTS, rounds: int = ROUNDS) -> dict[str, object]:
         "rss_growth_kib_quarter_to_whole": rss_growth_kib,
     }
     print(f"{count:,} events, {size_mb:.1f} MB, seed {SEED}, median of {rounds} rounds")
-    for name, taken in sorted(
-        [*seconds.items(), ("judge(read_history(path))", check_s)], key=lambda row: row[1]
-    ):
-        print(
-            f"  {name:34} {taken:7.3f} s {taken / count * 1e9:6.0f} ns/event {taken / seconds[fastest]:5.2f}x"
-        )
+    for name, taken in sorted([*seconds.items(), ("judge(read_history(path))", check_s)], key=lambda row: row[1]):
+        print(f"  {name:34} {taken:7.3f} s {taken / count * 1e9:6.0f} ns/event {taken / seconds[fastest]:5.2f}x")
     print(f"  fastest generic: {fastest}; check is {check_s / typed_s:.2f}x the typed parse")
     print(f"  peak memory: {peaks[0]:,} KiB for a quarter of the events, {peaks[1]:,} KiB for all")
     print(f"  resident growth from the quarter to all: {rss_growth_kib:,} KiB")

@@ -10,9 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from parity.cli import stacks
 from parity.cli.selection import select
 from parity.cli.show import Screen
+from parity.cli.stacks import doctor, down, logs, status, up
 from parity.errors import ParityError
 from parity.run.result import Result
 from parity.run.session import run_entries
@@ -59,7 +59,7 @@ def run(
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
 
 
-for command in (stacks.up, stacks.down, stacks.status, stacks.logs, stacks.doctor):
+for command in (up, down, status, logs, doctor):
     app.command()(command)
 
 

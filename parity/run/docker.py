@@ -252,6 +252,8 @@ class DockerRun:
         return True
 
     def _look_healed(self) -> tuple[bool | None, str]:
+        for service in self.stack.start_dead():
+            self.recorder.remark(f"{service} had died by itself while it started, and was started again")
         states = self.stack.broker.node_states()
         last = [f"{name} {state}" for name, state in states.items() if state != "running"]
         if not self.stack.database.is_ready():

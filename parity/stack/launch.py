@@ -30,10 +30,27 @@ _SAME_NAME = (
     "sysctls",
 )
 #: What says nothing about one container's process, or is parity's to decide.
-_PASSED_OVER = frozenset(  # noqa: RUF005
-    ["depends_on", "deploy", "labels", "networks", "restart", "expose", "ports", "container_name", "build"]
-    + ["logging", "hostname", "stop_grace_period", "scale", "profiles", "pull_policy", "stdin_open", "tty"]
-    + ["healthcheck"]
+_PASSED_OVER = frozenset(
+    {
+        "depends_on",
+        "deploy",
+        "labels",
+        "networks",
+        "restart",
+        "expose",
+        "ports",
+        "container_name",
+        "build",
+        "logging",
+        "hostname",
+        "stop_grace_period",
+        "scale",
+        "profiles",
+        "pull_policy",
+        "stdin_open",
+        "tty",
+        "healthcheck",
+    }
 )
 _HANDLED = frozenset(("image", "command", "entrypoint", "environment", "volumes", "tmpfs", "ulimits"))
 

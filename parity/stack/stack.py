@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from parity.stack.reaper import remove_stack
 from parity.stack.undo import UndoJournal
 
 Progress = Callable[[str], None]
+#: How often a service may be started again before its stack counts as broken.
+_STARTS_MAX = 3
 _TOOLS = "parity/tools"
 LABEL_FINGERPRINT = f"{owner.LABEL}.fingerprint"
 LABEL_NAME = f"{owner.LABEL}.name"
@@ -95,6 +98,7 @@ class Stack:
         self.labels = labels
         self.project = f"parity-{stack_id}"
         self.network = f"{self.project}_default"
+        self._starts: Counter[str] = Counter()
         self.undo = UndoJournal(owner.stack_folder(stack_id) / "undo")
         self.containers = self._find_containers()
         description = plan.files.description
@@ -130,12 +134,10 @@ class Stack:
             every_s=0.25,
             hint=self._last_lines_of_the_unready,
         )
+        self._starts.clear()
 
     def _look_ready(self) -> tuple[bool | None, str]:
-        dead = self.dead_services()
-        if dead:
-            tails = "\n".join(f"{name}:\n{log_tail(self.containers[name])}" for name in dead)
-            raise StackError(f"{', '.join(dead)} died while the stack was coming up; last lines:\n{tails}")
+        self.start_dead()
         states = self.broker.node_states()
         database = self.database.is_ready()
         last = ", ".join(f"{name} {state}" for name, state in states.items())
@@ -143,15 +145,31 @@ class Stack:
         ready = database and all(state == "running" for state in states.values())
         return (True if ready else None), last
 
-    def dead_services(self) -> list[str]:
-        """Backing services whose container has exited."""
-        dead = []
+    def start_dead(self) -> list[str]:
+        """Start backing services again that died by themselves, as a supervisor in production does.
+
+        RabbitMQ 3.10 nodes that boot at the same moment can crash over each other's feature flags; the next
+        start succeeds. A service that dies time and again is an error.
+
+        Returns:
+            Each service started, with its exit code.
+
+        Raises:
+            StackError: A service died more often than a supervisor would bear; carries its last lines.
+        """
+        started = []
         with translated(f"look at the containers of {self.project}"):
             for name, container in self.containers.items():
                 container.reload()
-                if container.status in {"exited", "dead"}:
-                    dead.append(name)
-        return dead
+                if container.status not in {"exited", "dead"}:
+                    continue
+                self._starts[name] += 1
+                if self._starts[name] > _STARTS_MAX:
+                    raise StackError(f"{name} dies time and again; its last lines:\n{log_tail(container)}")
+                started.append(f"{name} (exit code {container.attrs['State']['ExitCode']})")
+                container.start()
+                self.broker.forget_ports()
+        return started
 
     def _last_lines_of_the_unready(self) -> str:
         states = self.broker.node_states()

@@ -69,9 +69,7 @@ def exited(instance: str = "a", at: float = 10, code: int = 137) -> list[Event]:
     return [Instance(t_us=us(at), instance=instance, state="exited", exit_code=code)]
 
 
-def fault(
-    *on: str, phase: str = "applied", at: float = 10, index: int = 0, kind: str = "kill"
-) -> list[Event]:
+def fault(*on: str, phase: str = "applied", at: float = 10, index: int = 0, kind: str = "kill") -> list[Event]:
     return [Fault(t_us=us(at), fault=index, kind=kind, target="a worker", phase=phase, on=on)]
 
 
@@ -115,9 +113,7 @@ def ended(
     history += [Phase(t_us=us(200), phase="census"), *found]
     if complete is not None:
         reason = "" if complete else "queue jobs has no leader"
-        history += [
-            Census(t_us=us(205), complete=complete, queued=n_queued, dead_lettered=n_dead, reason=reason)
-        ]
+        history += [Census(t_us=us(205), complete=complete, queued=n_queued, dead_lettered=n_dead, reason=reason)]
     if end:
         history += [Phase(t_us=us(210), phase="end")]
     return history

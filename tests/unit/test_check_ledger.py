@@ -39,23 +39,15 @@ names = st.sampled_from("abc")
 EVENTS = st.one_of(
     st.builds(Submit, t_us=st.just(0), job=jobs),
     st.builds(Submit, t_us=st.just(0), job=jobs),
-    st.builds(
-        Submitted, t_us=st.just(0), job=jobs, outcome=st.sampled_from(["ok", "ok", "ok", "fail", "info"])
-    ),
+    st.builds(Submitted, t_us=st.just(0), job=jobs, outcome=st.sampled_from(["ok", "ok", "ok", "fail", "info"])),
     st.builds(Submitted, t_us=st.just(0), job=jobs, outcome=st.just("ok")),
     st.builds(Delivery, t_us=st.just(0), job=jobs, worker=names),
     st.builds(Delivery, t_us=st.just(0), job=jobs, worker=names),
-    st.builds(
-        Point, t_us=st.just(0), job=jobs, worker=names, point=st.sampled_from(["acknowledged", "committed"])
-    ),
+    st.builds(Point, t_us=st.just(0), job=jobs, worker=names, point=st.sampled_from(["acknowledged", "committed"])),
     st.builds(Effect, t_us=st.just(0), job=jobs, count=st.sampled_from([1, 1, 1, 0, 2])),
-    st.builds(
-        Found, t_us=st.just(0), job=jobs, place=st.sampled_from(["queue", "dead_letter"]), queue=st.just("q")
-    ),
+    st.builds(Found, t_us=st.just(0), job=jobs, place=st.sampled_from(["queue", "dead_letter"]), queue=st.just("q")),
     st.builds(Phantom, t_us=st.just(0), identity=st.just("x"), seen=st.just("queue")),
-    st.builds(
-        Instance, t_us=st.just(0), instance=names, state=st.sampled_from(["exited", "exited", "running"])
-    ),
+    st.builds(Instance, t_us=st.just(0), instance=names, state=st.sampled_from(["exited", "exited", "running"])),
     st.builds(
         Fault,
         t_us=st.just(0),
@@ -86,16 +78,12 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 for place in ("queue", "dead_letter")
             ]
             surplus = draw(st.sampled_from([0, 0, 1]))
-            told.append(
-                Census(t_us=0, complete=draw(st.booleans()), queued=queued + surplus, dead_lettered=dead)
-            )
+            told.append(Census(t_us=0, complete=draw(st.booleans()), queued=queued + surplus, dead_lettered=dead))
     now = 0
     timed = []
     for event in told:
         now += draw(st.integers(0, 2)) * SECOND
-        timed.append(
-            event.__class__(**{**{f: getattr(event, f) for f in event.__struct_fields__}, "t_us": now})
-        )
+        timed.append(event.__class__(**{**{f: getattr(event, f) for f in event.__struct_fields__}, "t_us": now}))
     return timed
 
 
@@ -204,9 +192,7 @@ def expected(history: list[Event]) -> dict[str, tuple[str, set[int]]]:
         told["no_job_lost"] = ("violated" if naive.proof else "unknown", set(missing))
 
     touched = [
-        j
-        for j in numbers
-        if naive.deliveries(j) or naive.of(j, Found) or any(e.count for e in naive.of(j, Effect))
+        j for j in numbers if naive.deliveries(j) or naive.of(j, Found) or any(e.count for e in naive.of(j, Effect))
     ]
     strange = {j for j in touched if not naive.known(j)}
     strange |= {j for j in numbers if naive.done(j) and naive.outcome(j) == "fail"}
@@ -246,9 +232,7 @@ def expected(history: list[Event]) -> dict[str, tuple[str, set[int]]]:
     worked = any(naive.done(j) or naive.deliveries(j) for j in numbers)
     told["not_vacuous"] = ("holds" if real and worked and len(ok) >= 2 else "unknown", set())
     if not naive.ended:
-        told = {
-            name: ("unknown" if verdict == "holds" else verdict, who) for name, (verdict, who) in told.items()
-        }
+        told = {name: ("unknown" if verdict == "holds" else verdict, who) for name, (verdict, who) in told.items()}
     return told
 
 
@@ -256,9 +240,7 @@ def expected_redelivery(naive: Naive) -> tuple[str, set[int]]:
     if not any(naive.deliveries(job) for job in naive.numbers):
         return "unknown", set()
     waits, orphaned = naive.waits()
-    open_ = {
-        job: s for job, s in orphaned.items() if not naive.done(job) and not naive.found(job, "dead_letter")
-    }
+    open_ = {job: s for job, s in orphaned.items() if not naive.done(job) and not naive.found(job, "dead_letter")}
     bad = {job for wait, job in waits if wait > 5 * SECOND}
     bad |= {job for job, since in open_.items() if naive.watch_end - since > 5 * SECOND}
     if bad:

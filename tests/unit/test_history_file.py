@@ -87,11 +87,7 @@ def test_a_writer_killed_the_moment_after_has_lost_nothing(path):
 def test_threads_do_not_tear_each_others_lines(path):
     with HistoryWriter(path, flush_every=7) as writer:
         threads = [
-            Thread(
-                target=lambda base=base: [
-                    writer.write(Remark(t_us=base + n, text="x" * 50)) for n in range(500)
-                ]
-            )
+            Thread(target=lambda base=base: [writer.write(Remark(t_us=base + n, text="x" * 50)) for n in range(500)])
             for base in range(0, 4000, 500)
         ]
         for thread in threads:

@@ -43,9 +43,7 @@ class TestJob:
         assert settings.Job.from_message("a-1", body) == settings.Job(id="a-1")
 
     def test_the_body_names_the_job_where_the_message_does_not(self, settings):
-        assert settings.Job.from_message(None, b'{"job": 7, "kind": "slow"}') == settings.Job(
-            id="7", kind="slow"
-        )
+        assert settings.Job.from_message(None, b'{"job": 7, "kind": "slow"}') == settings.Job(id="7", kind="slow")
 
     def test_a_message_that_names_no_job_is_none(self, settings):
         assert settings.Job.from_message(None, b"{}") is None
@@ -81,9 +79,7 @@ class TestBrokerSettings:
         quorum = settings.BrokerSettings.from_environment(
             {"AMQP_URLS": "amqp://one, amqp://two", "DELIVERY_LIMIT": "3"}
         )
-        classic = settings.BrokerSettings.from_environment(
-            {"AMQP_URLS": "amqp://one", "QUEUE_TYPE": "classic"}
-        )
+        classic = settings.BrokerSettings.from_environment({"AMQP_URLS": "amqp://one", "QUEUE_TYPE": "classic"})
         assert quorum.urls == ["amqp://one", "amqp://two"]
         assert quorum.queue_arguments() == {
             "x-queue-type": "quorum",

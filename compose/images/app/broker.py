@@ -89,12 +89,8 @@ class Session:
             self._connection.close()
 
     def _open_channel(self, _connection: pika.SelectConnection) -> None:
-        self._connection.add_on_connection_blocked_callback(
-            lambda *_: self._link.set_blocked(self, blocked=True)
-        )
-        self._connection.add_on_connection_unblocked_callback(
-            lambda *_: self._link.set_blocked(self, blocked=False)
-        )
+        self._connection.add_on_connection_blocked_callback(lambda *_: self._link.set_blocked(self, blocked=True))
+        self._connection.add_on_connection_unblocked_callback(lambda *_: self._link.set_blocked(self, blocked=False))
         self._connection.channel(on_open_callback=self._guarded(self._declare_dead_letter_queue))
 
     def _declare_dead_letter_queue(self, channel: Channel) -> None:

@@ -139,9 +139,7 @@ class Producer:
     def _pump(self) -> None:
         """Write what is pending, as far as the window goes."""
         self._wake_sent = False
-        while (
-            self._session is not None and not self._link.blocked and len(self._outstanding) < self._window
-        ):
+        while self._session is not None and not self._link.blocked and len(self._outstanding) < self._window:
             if self._nacked and self._nacked[0][2] <= time.monotonic():
                 job, fails_at, _ = self._nacked.popleft()
             elif self._pending:

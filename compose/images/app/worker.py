@@ -218,9 +218,7 @@ class Worker:
             if self._settings.acknowledge != "automatic":
                 session.channel.basic_reject(method.delivery_tag, requeue=False)
             return
-        self._jobs.put(
-            Delivery(job=job, tag=method.delivery_tag, redelivered=method.redelivered, session=session)
-        )
+        self._jobs.put(Delivery(job=job, tag=method.delivery_tag, redelivered=method.redelivered, session=session))
 
     def _send(self, delivery: Delivery, call: Callable[[Any], None]) -> bool:
         """On the jobs' thread: have a call made on the connection's, and wait until it was handed over."""
@@ -266,9 +264,7 @@ def say(line: str) -> None:
 def main() -> int:
     """Run the worker; exit status 0 when stopped, 2 on settings that make no sense."""
     try:
-        worker = Worker(
-            BrokerSettings.from_environment(os.environ), WorkSettings.from_environment(dict(os.environ))
-        )
+        worker = Worker(BrokerSettings.from_environment(os.environ), WorkSettings.from_environment(dict(os.environ)))
     except SettingError as error:
         diagnose(str(error))
         return 2

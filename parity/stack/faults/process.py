@@ -50,6 +50,7 @@ def restarted(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
         with stopped(step, batch, live) as proof:
             proofs.append(proof)
         if in_turn:
+            # The next node goes down only when this one carries its share of every queue again.
             live.stack.wait_ready(within_s=_CLUSTER_READY_S)
     yield "; ".join(proofs)
 

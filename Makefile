@@ -1,0 +1,35 @@
+# Everything a newcomer or CI needs. `make help` lists it.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help parity test check bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "making the virtual environment (about 20 seconds)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "parity needs Python 3.11 or later; set PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: sudo apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there)
+	@$(BIN)/parity run
+
+test: $(VENV)/installed ## Every test; those that need Docker are skipped without it, and fail in CI
+	@$(BIN)/pytest
+
+check: $(VENV)/installed ## Lint, types, layers
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pytest -q tests/unit/test_layers.py
+
+bench: $(VENV)/installed ## Measure; writes bench/figures.json with commit and machine
+	@$(BIN)/python -m bench
+
+clean: ## Remove whatever an earlier run left in Docker
+	@$(BIN)/parity clean
