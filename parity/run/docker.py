@@ -26,6 +26,7 @@ from parity.stack import launch
 from parity.stack.engine import log_tail, wait_for
 from parity.stack.faults.live import Live
 from parity.stack.group import Group
+from parity.stack.policy import set_policy
 from parity.stack.stack import Blueprint, Namespace, Stack
 from parity.stack.submitter import CommandSubmitter, PublishSubmitter, Submitter
 
@@ -181,6 +182,7 @@ class DockerRun:
             group=self.group,
             submitters=self.submitters,
             holding=self.recorder.holding,
+            latest=self.recorder.latest,
         )
         with Watch(self.stack, self.name, self.description.effects.sql, self.recorder) as watch:
             self._phase("faults")
@@ -236,8 +238,7 @@ class DockerRun:
                 self._wait_for_workers(step.workers.value)
             return f"{len(self.group)} workers"
         assert step.policy is not None
-        self.stack.broker.set_policy(self.name, "parity", step.policy)
-        return str(step.policy)
+        return set_policy(self.stack.broker, self.name, step.policy, queues=self.description.queues.work)
 
     def _heal(self) -> bool:
         """Wait until every node is up, no partition is left, and every queue has all its members."""
