@@ -164,6 +164,7 @@ class Ledger:
         if event.count == 0:
             if account & EFFECT:
                 self.accounts[event.job] = (account & ~EFFECT) | VANISHED
+                self.late.discard(event.job)
             return
         if "drain" in self.phases and not account & EFFECT:
             if account & OK:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from parity.scenario.ranges import Draws, IntRange, SecondsRange
 from parity.scenario.source import nearest
 
-WORKERS = ("any worker", "worker holding a job", "every worker")
+#: The worker that made the moment of the history which the step waited for.
+THAT_WORKER = "that worker"
+WORKERS = ("any worker", "worker holding a job", THAT_WORKER, "every worker")
 NODES = ("queue leader", "queue follower", "any node", "every node", "every node in turn")
 SERVICES = ("database", "producer")
 #: Roles that several could play at once.
@@ -97,6 +99,8 @@ KINDS: dict[str, Kind] = {
 }
 
 _PARAMETERS = ("cut", "direction", "shape", "by", "percent", "kbit", "policy", "jobs", "of_kind", "workers")
+#: Events that no worker makes.
+_NO_WORKERS = ("submit", "submitted", "effect")
 #: A point of the history that a step may wait for: an event's name and how many of them.
 _EVENT = re.compile(r"(submit|submitted|delivery|effect|[a-z]+)\s+(\d+(?:\.\.\d+)?)")
 
@@ -178,6 +182,8 @@ class Step(BaseModel):
         kind = KINDS[self.kind]
         if kind.targets and self.target not in kind.targets:
             raise ValueError(f"{self.kind} cannot aim at {self.target!r}{nearest(self.target, list(kind.targets))}")
+        if self.target == THAT_WORKER and (not isinstance(self.at, EventCount) or self.at.event in _NO_WORKERS):
+            raise ValueError(f"{THAT_WORKER!r} needs `at` with what a worker does, such as `delivery 5..20`")
         if self.at is not None and self.after is not None:
             raise ValueError(f"{self.kind}: `at` counts from the start, `after` from the step before; choose one")
         if kind.lasts == "must" and self.lasts is None:
