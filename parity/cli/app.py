@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from parity.cli import stacks
+from parity.cli import reports, stacks
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.errors import ParityError
@@ -47,10 +47,11 @@ def run(
     for line in reap():
         screen.progress(f"left over from an earlier run, removed: {line}")
     results: list[Result] = []
-    with screen.working():
+    with screen.working(), reports.reporting(out, screen) as report:
         for result in run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce):
             results.append(result)
             screen.result(result)
+            report(result)
             if as_json:
                 sys.stdout.write(json.dumps(result.as_dict()) + "\n")
                 sys.stdout.flush()
@@ -59,7 +60,7 @@ def run(
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
 
 
-for command in (stacks.up, stacks.down, stacks.status, stacks.logs, stacks.doctor):
+for command in (stacks.up, stacks.down, stacks.status, stacks.logs, stacks.doctor, reports.report):
     app.command()(command)
 
 
