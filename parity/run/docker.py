@@ -12,7 +12,7 @@ from typing import Any
 
 from parity.check import judge
 from parity.check.verdict import Judgement
-from parity.errors import NotReadyError, ParityError, SourceError, StackError, SubmitError
+from parity.errors import NotReadyError, ParityError, StackError, SubmitError
 from parity.history.events import Census, Found, Health, Phase, PhaseName
 from parity.history.file import HistoryWriter, read_history
 from parity.run.record import Record
@@ -20,7 +20,6 @@ from parity.run.recorder import Recorder
 from parity.run.steps import Steps
 from parity.run.watch import Watch
 from parity.scenario.scenario import Scenario
-from parity.scenario.source import nearest
 from parity.scenario.steps import NODES, SAME, Step
 from parity.stack import launch
 from parity.stack.engine import log_tail, wait_for
@@ -31,27 +30,6 @@ from parity.stack.submitter import CommandSubmitter, PublishSubmitter, Submitter
 
 Progress = Callable[[str], None]
 _WORKERS_READY_S = 60.0
-
-
-def check_fits(scenario: Scenario, plan: Blueprint) -> None:
-    """Say before anything is started what the scenario asks of the stack that it does not have.
-
-    Raises:
-        SourceError: Names the stack's file and the nearest valid name.
-    """
-    description = plan.files.description
-    file = str(plan.files.compose_files[-1])
-    for name in scenario.settings:
-        if name not in description.settings:
-            hint = nearest(name, list(description.settings))
-            raise SourceError(f"the scenario {scenario.name} turns {name!r}, which is no setting here{hint}", file=file)
-    for step in scenario.steps:
-        if step.of_kind and step.of_kind not in description.kinds:
-            hint = nearest(step.of_kind, list(description.kinds))
-            raise SourceError(
-                f"the scenario {scenario.name} submits jobs of the kind {step.of_kind!r}, which is none here{hint}",
-                file=file,
-            )
 
 
 @dataclass(kw_only=True)

@@ -18,11 +18,13 @@ import msgspec
 from parity import __version__
 from parity.check.verdict import Judgement
 from parity.errors import EngineError, ParityError
-from parity.run.docker import DockerRun, check_fits
+from parity.run.docker import DockerRun
 from parity.run.draws import SeededDraws
+from parity.run.fits import check_fits
 from parity.run.record import Record, new_record
 from parity.run.result import Result
 from parity.scenario.scenario import Expectation, Scenario
+from parity.scenario.source import Source
 from parity.stack.kept import kept_stack
 from parity.stack.stack import Blueprint, Stack, running_stack
 
@@ -39,12 +41,14 @@ class Entry:
         scenario: The scenario as its file states it.
         expectation: What it should show.
         source: What to name on the command line to get this entry again.
+        document: The scenario's file, for messages about it; None where it came from none.
     """
 
     plan: Blueprint
     scenario: Scenario
     expectation: Expectation
     source: str
+    document: Source | None = None
 
 
 def run_entries(
@@ -73,7 +77,7 @@ def run_entries(
         StackError: A stack does not come up.
     """
     for entry in entries:
-        check_fits(entry.scenario, entry.plan)
+        check_fits(entry.scenario, entry.plan.files, document=entry.document)
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.plan.fingerprint(), []).append(entry)
