@@ -18,6 +18,9 @@ from parity.run.result import Result
 from parity.run.session import run_entries
 from parity.stack.reaper import reap
 
+#: What a shell calls the end by Ctrl-C; typer's own exit code for it.
+_INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -78,16 +81,12 @@ def main() -> NoReturn:
     # SIGTERM unwinds like Ctrl-C, so that every fault is healed and everything started is removed.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=False)
+        app()
     except ParityError as error:
         sys.stderr.write(f"parity: {error}\n")
         sys.exit(2)
-    except typer.Exit as ending:
-        sys.exit(ending.exit_code)
-    except typer.Abort:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            sys.stderr.write("parity: interrupted; everything that was started is gone\n")
+        raise
     sys.exit(0)
