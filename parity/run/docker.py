@@ -8,28 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from parity.check import judge
 from parity.check.verdict import Judgement
-from parity.errors import NotReadyError, ParityError, StackError, SubmitError
+from parity.errors import CancelledError, NotReadyError, ParityError
 from parity.history.events import Census, Found, Health, Phase, PhaseName
 from parity.history.file import HistoryWriter, read_history
+from parity.run.application import Application
 from parity.run.record import Record
 from parity.run.recorder import Recorder
 from parity.run.steps import Steps
 from parity.run.watch import Watch
+from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
 from parity.scenario.steps import NODES, SAME, Step
-from parity.stack import launch
-from parity.stack.engine import log_tail, wait_for
-from parity.stack.faults.live import Live
-from parity.stack.group import Group
-from parity.stack.stack import Blueprint, Namespace, Stack
-from parity.stack.submitter import CommandSubmitter, PublishSubmitter, Submitter
+from parity.stack.engine import wait_for
+from parity.stack.faults.live import Live, Subject
+from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
-_WORKERS_READY_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -42,7 +39,7 @@ class DockerRun:
         scenario: As drawn.
         record: Where it is written down.
         progress: Told what takes time.
-        settle_s: How old the broker's queue statistics can be.
+        cancelled: Set from outside to end the run soon, without a judgement.
     """
 
     stack: Stack
@@ -50,16 +47,14 @@ class DockerRun:
     scenario: Scenario
     record: Record
     progress: Progress
-    settle_s: float
-    _next_job: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    cancelled: threading.Event = field(default_factory=threading.Event)
     _workload_done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.name = f"run-{secrets.token_hex(4)}"
         self.description = self.plan.files.description
         self.faults_s = 0.0
-        self._broke_nodes = any(step.target in (*NODES, SAME) for step in self.scenario.steps)
+        self._broke_nodes = False
 
     def execute(self) -> Judgement:
         """Do it.
@@ -70,111 +65,71 @@ class DockerRun:
         Raises:
             ParityError: The run broke off; what was recorded until then stays.
         """
-        with HistoryWriter(self.record.history) as writer:
-            self.recorder = Recorder(writer, job_id=self.description.job_id, log=self.description.log)
-            self._phase("start")
-            with self.stack.namespace(self.name) as namespace, self._application(namespace):
-                self._run()
-            self._phase("end")
-        return judge(read_history(self.record.history), self.scenario.properties)
+        with self.started():
+            self._carry_out()
+            self.finish()
+        return self.judge(self.scenario.properties)
 
     @contextlib.contextmanager
-    def _application(self, namespace: Namespace) -> Iterator[None]:
-        """The run's workers and producers, gone when the block is left, their logs kept."""
-        worker = self.plan.services[self.description.worker.service]
-        self.group = Group(
-            lambda name, number: self._make(namespace, self.description.worker.service, name, number),
-            self.recorder,
-            grace_s=launch.stop_grace_s(worker),
-            replace=self.scenario.replace_workers,
-        )
-        self.submitters: list[Submitter] = []
-        try:
-            self._start_application(namespace)
-            yield
-        finally:
-            self._end_application()
-            containers = self.group.containers()
-            for number, submitter in enumerate(self.submitters, 1):
-                if isinstance(submitter, CommandSubmitter):
-                    containers[f"producer-{number}"] = submitter.container
-            self.record.keep_logs(containers)
-            self.group.remove()
-            for submitter in self.submitters:
-                if isinstance(submitter, CommandSubmitter):
-                    launch.remove(submitter.container)
+    def started(self) -> Iterator[None]:
+        """The application at work and watched, the faults phase begun; all of it gone when the block is left.
 
-    def _make(self, namespace: Namespace, service: str, name: str, number: int, *, stdin: bool = False) -> Any:
-        return namespace.make_container(
-            service, name, number, settings=self.scenario.settings, plan=self.plan, stdin=stdin
-        )
-
-    def _start_application(self, namespace: Namespace) -> None:
-        for number in range(1, self.scenario.workload.producers + 1):
-            self.submitters.append(self._make_submitter(namespace, number))
-        desired = self.scenario.workers.value if self.scenario.workers else self.description.worker.count
-        self.group.scale(desired)
-        if desired:
-            self._wait_for_workers(desired)
-
-    def _make_submitter(self, namespace: Namespace, number: int) -> Submitter:
-        section = self.description.submit
-        if section.service is None:
-            return PublishSubmitter(
-                self.stack.broker, self.name, section, self.description.queues, self.recorder.outcome
+        Raises:
+            ParityError: The application does not start.
+        """
+        self._settle_s = self.stack.broker.settle_s()
+        with contextlib.ExitStack() as running:
+            writer = running.enter_context(HistoryWriter(self.record.history))
+            self.recorder = Recorder(writer, job_id=self.description.job_id, log=self.description.log)
+            self._phase("start")
+            namespace = running.enter_context(self.stack.namespace(self.name))
+            self.application = running.enter_context(
+                Application(namespace, self.plan, self.scenario, recorder=self.recorder, record=self.record)
             )
-        service = section.service
-        return CommandSubmitter(
-            lambda: self._make(namespace, service, f"producer-{number}", number, stdin=True), self.recorder.outcome
-        )
+            self.steps = self._make_steps()
+            self._watch = running.enter_context(
+                Watch(self.stack, self.name, self.description.effects.sql, self.recorder)
+            )
+            self._phase("faults")
+            self.recorder.start_workload()
+            yield
 
-    def _wait_for_workers(self, desired: int) -> None:
-        """Wait until every worker consumes: only then does a fault hit what the scenario means."""
-        queues = self.description.queues.work
+    def finish(self) -> None:
+        """Heal, drain, count: the application is over afterwards, and the history complete.
 
-        def look() -> tuple[bool | None, str]:
-            if self.group.failure:
-                raise StackError(
-                    f"the service {self.description.worker.service} does not stay up: {self.group.failure}"
-                )
-            try:
-                consuming = {queue: self.stack.broker.consumers(self.name, queue) or 0 for queue in queues}
-            except ParityError as error:
-                return None, str(error)
-            last = ", ".join(f"{queue} has {count} consumers" for queue, count in consuming.items())
-            return (True if sum(consuming.values()) >= desired else None), last
+        Raises:
+            ParityError: The application gave up.
+        """
+        healed = self._heal()
+        self.application.await_outcomes(self._check)
+        self._drain()
+        self._take_census(healed=healed)
+        self._watch.stop()
+        self._phase("end")
 
-        def hint() -> str:
-            tails = [
-                f"last lines of {name}:\n{log_tail(container)}" for name, container in self.group.containers().items()
-            ]
-            return "\n".join(tails[-2:])
+    def judge(self, properties: Properties) -> Judgement:
+        """Judge what the history's file tells so far."""
+        return judge(read_history(self.record.history), properties)
 
-        wait_for(f"{desired} workers consuming", look, within_s=_WORKERS_READY_S, every_s=0.1, hint=hint)
-
-    def _run(self) -> None:
+    def _make_steps(self) -> Steps:
         live = Live(
             stack=self.stack,
             virtual_host=self.name,
-            group=self.group,
-            submitters=self.submitters,
+            group=self.application.group,
+            submitters=self.application.submitters,
             holding=self.recorder.holding,
         )
-        with Watch(self.stack, self.name, self.description.effects.sql, self.recorder) as watch:
-            self._phase("faults")
-            self.recorder.start_workload()
-            start = time.monotonic()
-            with Steps(
-                self.scenario, live, self.recorder, change=self._change, workload_done=self._workload_done
-            ) as steps:
-                self._submit_workload()
-                workload_s = time.monotonic() - start
-                steps.wait()
-            self.faults_s = max(0.0, time.monotonic() - start - workload_s)
-            healed = self._heal()
-            self._await_outcomes()
-            self._drain(watch)
-            self._take_census(watch, healed=healed)
+        return Steps(self.scenario, live, self.recorder, change=self._change, workload_done=self._workload_done)
+
+    def _carry_out(self) -> None:
+        """Submit the workload while the scenario's steps happen."""
+        self._broke_nodes = any(_concerns_nodes(step) for step in self.scenario.steps)
+        start = time.monotonic()
+        with self.steps:
+            self._submit_workload()
+            workload_s = time.monotonic() - start
+            self.steps.wait(self._check)
+        self.faults_s = max(0.0, time.monotonic() - start - workload_s)
 
     def _submit_workload(self) -> None:
         workload = self.scenario.workload
@@ -182,37 +137,50 @@ class DockerRun:
         for number in range(workload.jobs.value):
             if workload.rate:
                 time.sleep(max(0.0, start + number / workload.rate - time.monotonic()))
-            self._check_alive()
-            self._submit_one("")
+            self._check()
+            self.application.submit("")
         self._workload_done.set()
 
-    def _submit_one(self, kind: str) -> None:
-        with self._lock:
-            number = self._next_job
-            self._next_job += 1
-        identity = self.recorder.submit(number, kind)
-        self.submitters[number % len(self.submitters)].submit(identity, kind)
+    def _check(self) -> None:
+        """Say so where the run cannot or must not go on.
 
-    def _check_alive(self) -> None:
-        if self.group.failure:
-            raise StackError(f"the service {self.description.worker.service} does not stay up: {self.group.failure}")
-        for submitter in self.submitters:
-            if submitter.failure:
-                raise SubmitError(f"the service {self.description.submit.service}: {submitter.failure}")
+        Raises:
+            StackError: Workers or producers gave up.
+            CancelledError: It was cancelled.
+        """
+        if self.cancelled.is_set():
+            raise CancelledError("the run was cancelled")
+        self.application.check_alive()
+
+    @contextlib.contextmanager
+    def broken(self, index: int, step: Step) -> Iterator[list[Subject]]:
+        """Keep a fault that is no step of the scenario applied while the block runs.
+
+        Args:
+            index: Its number in the history.
+            step: As drawn.
+
+        Yields:
+            What its role was.
+
+        Raises:
+            ParityError: It could not be applied, proved or healed.
+        """
+        self._broke_nodes = self._broke_nodes or _concerns_nodes(step)
+        with self.steps.broken(index, step) as subjects:
+            yield subjects
 
     def _change(self, step: Step) -> str:
         """Carry out a step that is no fault."""
         if step.kind == "submit":
             assert step.jobs is not None
             for _ in range(step.jobs.value):
-                self._submit_one(step.of_kind or "")
+                self.application.submit(step.of_kind or "")
             return f"{step.jobs.value} jobs"
         if step.kind == "scale":
             assert step.workers is not None
-            self.group.scale(step.workers.value)
-            if step.workers.value:
-                self._wait_for_workers(step.workers.value)
-            return f"{len(self.group)} workers"
+            self.application.scale(step.workers.value)
+            return f"{len(self.application.group)} workers"
         assert step.policy is not None
         self.stack.broker.set_policy(self.name, "parity", step.policy)
         return str(step.policy)
@@ -230,6 +198,7 @@ class DockerRun:
         return True
 
     def _look_healed(self) -> tuple[bool | None, str]:
+        self._check()
         for service in self.stack.start_dead():
             self.recorder.remark(f"{service} had died by itself while it started, and was started again")
         states = self.stack.broker.node_states()
@@ -251,21 +220,7 @@ class DockerRun:
             ]
         return (None if last else True), ", ".join(last)
 
-    def _await_outcomes(self) -> None:
-        patience_s = self.description.submit.patience
-        for submitter in self.submitters:
-            submitter.finish(patience_s)
-        self.recorder.wait(lambda: not self.recorder.pending(), within_s=patience_s)
-        self._check_alive()
-        if self._next_job and not self.recorder.count("submitted"):
-            tail = ""
-            for submitter in self.submitters:
-                if isinstance(submitter, CommandSubmitter):
-                    tail = f"; its last lines:\n{log_tail(submitter.container)}"
-            service = self.description.submit.service or "the broker"
-            raise SubmitError(f"{service} gave no outcome for any of {self._next_job} jobs in {patience_s:.0f} s{tail}")
-
-    def _drain(self, watch: Watch) -> None:
+    def _drain(self) -> None:
         """Wait until everything is done, or nothing is left to do, or the deadline."""
         self._phase("drain", within_s=self.scenario.drain)
         deadline = time.monotonic() + self.scenario.drain
@@ -273,19 +228,19 @@ class DockerRun:
         while time.monotonic() < deadline:
             with contextlib.suppress(ParityError):
                 # Refused while a service is still finding its feet; the deadline is what ends that.
-                watch.look_at_effects()
-                empty = sum(watch.look_at_queues()) == 0 and not self.recorder.working()
+                self._watch.look_at_effects()
+                empty = sum(self._watch.look_at_queues()) == 0 and not self.recorder.working()
                 empty_since = (empty_since or time.monotonic()) if empty else None
             # Statistics are late: only when they have said so for longer than that is the queue empty.
-            if empty_since and time.monotonic() - empty_since > self.settle_s:
+            if empty_since and time.monotonic() - empty_since > self._settle_s:
                 return
-            self._check_alive()
+            self._check()
             time.sleep(0.2)
 
-    def _take_census(self, watch: Watch, *, healed: bool) -> None:
+    def _take_census(self, *, healed: bool) -> None:
         """End every consumer, read every queue out, count the effects a last time."""
         self._phase("census")
-        self._end_application()
+        self.application.end()
         reason = "" if healed else "the stack did not heal"
         counts = {"queue": 0, "dead_letter": 0}
         queues = self.description.queues
@@ -298,7 +253,7 @@ class DockerRun:
                     counts[place] += 1
                     if number is not None:
                         self.recorder.record(Found, job=number, place=place, queue=queue)
-            watch.look_at_effects()
+            self._watch.look_at_effects()
         except ParityError as error:
             reason = str(error)
         self.recorder.record(
@@ -316,13 +271,12 @@ class DockerRun:
 
         wait_for(f"the queue {queue} without consumers", look, within_s=30, every_s=0.1)
 
-    def _end_application(self) -> None:
-        for submitter in self.submitters:
-            submitter.close()
-        self.group.close()
-
     def _phase(self, phase: PhaseName, within_s: float = 0.0) -> None:
         deadline_us = self.recorder.now_us() + round(within_s * 1e6) if within_s else 0
         self.recorder.record(Phase, phase=phase, deadline_us=deadline_us)
         if phase not in {"start", "end"}:
             self.progress(f"{self.scenario.name}: {phase}")
+
+
+def _concerns_nodes(step: Step) -> bool:
+    return step.target in (*NODES, SAME)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import shlex
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +25,14 @@ from parity.run.draws import SeededDraws
 from parity.run.fits import check_fits
 from parity.run.record import Record, new_record
 from parity.run.result import Result
+from parity.run.stacks import Stacks
 from parity.scenario.scenario import Expectation, Scenario
 from parity.scenario.source import Source
-from parity.stack.kept import kept_stack
-from parity.stack.stack import Blueprint, Stack, running_stack
+from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
-_READY_AGAIN_S = 60.0
+#: How many runs that keep to themselves go on side by side: what two processors carry without being late.
+LANES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +54,23 @@ class Entry:
     document: Source | None = None
 
 
+#: Told of every drawn scenario, with its seed, before it starts.
+Announce = Callable[[Entry, Scenario, int], None]
+
+
 def run_entries(
     entries: list[Entry],
     *,
     seed: int,
     out: Path,
     progress: Progress,
-    announce: Callable[[Entry, Scenario, int], None],
-) -> Iterator[Result]:
-    """Run scenarios one after the other, each in a namespace of its own.
+    announce: Announce,
+    lanes: int = LANES,
+) -> Generator[Result, None, None]:
+    """Run scenarios, each in a namespace of its own.
+
+    Those whose steps keep to their own workers and queues run side by side; one that breaks what others share,
+    a node or the database, has the stack to itself.
 
     Args:
         entries: What to run; checked before anything is started.
@@ -67,6 +78,7 @@ def run_entries(
         out: Where records go.
         progress: Told what takes time.
         announce: Told of every drawn scenario before it starts.
+        lanes: How many may run side by side.
 
     Yields:
         A result for each entry, as it comes. A run that breaks off is a result too: unknown.
@@ -81,65 +93,74 @@ def run_entries(
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.plan.fingerprint(), []).append(entry)
-    for group in groups.values():
-        yield from _run_group(group, seed=seed, out=out, progress=progress, announce=announce)
+    with Stacks(progress) as stacks:
+        for group in groups.values():
+            together = [entry for entry in group if lanes > 1 and entry.scenario.keeps_to_itself]
+            if together:
+                jobs = [
+                    functools.partial(
+                        run_entry,
+                        entry,
+                        stacks.ready(entry.plan),
+                        seed=seed,
+                        out=out,
+                        progress=progress,
+                        announce=announce,
+                    )
+                    for entry in together
+                ]
+                yield from _side_by_side(jobs, lanes)
+            for entry in group:
+                if entry not in together:
+                    stack = stacks.ready(entry.plan)
+                    yield run_entry(entry, stack, seed=seed, out=out, progress=progress, announce=announce)
 
 
-def _run_group(
-    group: list[Entry],
-    *,
-    seed: int,
-    out: Path,
-    progress: Progress,
-    announce: Callable[[Entry, Scenario, int], None],
-) -> Iterator[Result]:
-    waiting = list(group)
-    while waiting:
-        with _stack_for(waiting[0].plan, progress) as stack:
-            settle_s = stack.broker.settle_s()
-            while waiting:
-                entry = waiting.pop(0)
-                yield _run_one(entry, stack, settle_s, seed=seed, out=out, progress=progress, announce=announce)
-                if waiting and not _ready_again(stack, progress):
-                    progress("the stack does not heal: building a new one")
-                    break
+def _side_by_side(jobs: list[functools.partial[Result]], lanes: int) -> Iterator[Result]:
+    """Run entries in threads; results come as they are there. Leaving early cancels what is under way."""
+    cancelled = threading.Event()
+    with ThreadPoolExecutor(max_workers=lanes) as pool:
+        futures = [pool.submit(job, cancelled=cancelled) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-@contextlib.contextmanager
-def _stack_for(plan: Blueprint, progress: Progress) -> Iterator[Stack]:
-    with kept_stack(plan, progress=progress) as kept:
-        if kept is not None:
-            yield kept
-            return
-    with running_stack(plan, progress=progress) as stack:
-        yield stack
-
-
-def _ready_again(stack: Stack, progress: Progress) -> bool:
-    try:
-        stack.wait_ready(within_s=_READY_AGAIN_S)
-    except ParityError as error:
-        progress(str(error))
-        return False
-    return True
-
-
-def _run_one(
+def run_entry(
     entry: Entry,
     stack: Stack,
-    settle_s: float,
     *,
     seed: int,
     out: Path,
     progress: Progress,
-    announce: Callable[[Entry, Scenario, int], None],
+    announce: Announce,
+    cancelled: threading.Event | None = None,
 ) -> Result:
+    """Run one scenario on a stack that is ready.
+
+    Args:
+        entry: What to run.
+        stack: As `Stacks.ready` hands it out.
+        seed: What ranges are drawn with.
+        out: Where the record goes.
+        progress: Told what takes time.
+        announce: Told of the drawn scenario before it starts.
+        cancelled: Set from outside to end the run soon.
+
+    Returns:
+        The result; unknown where the run broke off.
+
+    Raises:
+        EngineError: The engine went away.
+    """
     drawn = entry.scenario.draw(SeededDraws(seed, entry.scenario.name))
-    stack.use_images(entry.plan, progress)
-    record = new_record(out, scenario=drawn.name, stack=entry.plan.files.name, seed=seed)
-    record.write_start(drawn, _facts(entry, stack, seed, record))
+    record = open_record(entry, drawn, stack, seed=seed, out=out)
     announce(entry, drawn, seed)
-    run = DockerRun(stack=stack, plan=entry.plan, scenario=drawn, record=record, progress=progress, settle_s=settle_s)
+    run = DockerRun(stack=stack, plan=entry.plan, scenario=drawn, record=record, progress=progress)
+    run.cancelled = cancelled or run.cancelled
     start = time.monotonic()
     judgement: Judgement | None = None
     error = ""
@@ -164,26 +185,46 @@ def _run_one(
         record=record.folder,
         error=error,
     )
-    _write_result(record, stack, result)
+    write_result(record, stack, result)
     return result
 
 
-def _facts(entry: Entry, stack: Stack, seed: int, record: Record) -> dict[str, Any]:
+def open_record(entry: Entry, drawn: Scenario, stack: Stack, *, seed: int, out: Path, again: str = "") -> Record:
+    """A fresh record with all that is known before a run starts.
+
+    Args:
+        entry: What is to run.
+        drawn: Its scenario, as drawn.
+        stack: Where.
+        seed: What it was drawn with.
+        out: Where records go.
+        again: The command that replays it; the one that runs the drawn scenario again where none is given.
+    """
+    name = entry.plan.files.name
+    record = new_record(out, scenario=drawn.name, stack=name, seed=seed)
     scenario = shlex.quote(str(record.scenario))
+    again = again or f"parity run {scenario} --stack {shlex.quote(name)} --seed {seed}"
+    record.write_start(drawn, _facts(entry, stack, seed, again))
+    return record
+
+
+def _facts(entry: Entry, stack: Stack, seed: int, again: str) -> dict[str, Any]:
     return {
         "parity": __version__,
         "scenario": entry.scenario.name,
         "stack": entry.plan.files.name,
         "runtime": "docker",
+        "stack_id": stack.id,
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "job_id": entry.plan.files.description.job_id,
         "images": stack.image_digests(entry.plan),
-        "again": f"parity run {scenario} --stack {shlex.quote(entry.plan.files.name)} --seed {seed}",
+        "again": again,
     }
 
 
-def _write_result(record: Record, stack: Stack, result: Result) -> None:
+def write_result(record: Record, stack: Stack, result: Result) -> None:
+    """Write down what a run came to, and what the stack's services logged meanwhile."""
     data = result.as_dict()
     if result.judgement:
         data["findings"] = json.loads(msgspec.json.encode(result.findings))

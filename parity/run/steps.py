@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from parity.errors import FaultError, ParityError
+from parity.errors import ParityError
 from parity.history.events import Fault, FaultPhase
 from parity.run.recorder import Recorder
 from parity.scenario.ranges import SecondsRange
@@ -71,38 +71,38 @@ class Steps:
         for thread in self._threads:
             thread.join()
 
-    def wait(self) -> None:
+    def wait(self, check: Callable[[], None]) -> None:
         """Wait until every step is over and healed.
+
+        Args:
+            check: Called again and again; what it raises ends the waiting.
 
         Raises:
             ParityError: A step met something that is no failed fault.
         """
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(timeout=0.5)
+                check()
+                thread.join(timeout=0.2)
         if self.failure is not None:
             raise self.failure
 
     def _carry_out(self, index: int, step: Step) -> None:
-        record = _FaultRecord(self._recorder, index, step)
         try:
             if not self._moment_came(index, step):
-                record("failed", detail="its moment never came")
-                return
-            if KINDS[step.kind].fault:
-                self._break(index, step, record)
+                _FaultRecord(self._recorder, index, step)("failed", detail="its moment never came")
+            elif KINDS[step.kind].fault:
+                with self.broken(index, step):
+                    self._applied[index].set()
+                    if step.lasts is not None:
+                        self._cancelled.wait(step.lasts.value_s)
             else:
-                record("applying")
-                detail = self._change(step)
-                record("applied", detail=detail)
-                record("proved", detail=detail)
-                record("healed")
-        except FaultError as error:
-            record("failed", detail=str(error))
-        except ParityError as error:
-            record("failed", detail=str(error))
+                self.changed(index, step)
+        except ParityError:
+            # The history says that it failed and why; what that means for the run is the verdict's to say.
+            pass
         except BaseException as error:  # noqa: BLE001  # a thread's error belongs to the run, which raises it
-            record("failed", detail=repr(error))
+            _FaultRecord(self._recorder, index, step)("failed", detail=repr(error))
             self.failure = error
         finally:
             self._applied[index].set()
@@ -132,10 +132,46 @@ class Steps:
                 waited_s += 0.5
         return False
 
-    def _break(self, index: int, step: Step, record: _FaultRecord) -> None:
-        # One fault is applied at a time, so that "the same" and "queue leader" mean what they say.
+    def changed(self, index: int, step: Step) -> str:
+        """Carry out a step that is no fault.
+
+        Args:
+            index: The step's number in the history.
+            step: As drawn.
+
+        Returns:
+            What was done, in words.
+
+        Raises:
+            ParityError: It failed, and the history says so.
+        """
+        record = _FaultRecord(self._recorder, index, step)
+        record("applying")
+        with record.failure():
+            detail = self._change(step)
+        record("applied", detail=detail)
+        record("proved", detail=detail)
+        record("healed")
+        return detail
+
+    @contextlib.contextmanager
+    def broken(self, index: int, step: Step) -> Iterator[list[Subject]]:
+        """Keep a fault applied while the block runs.
+
+        Args:
+            index: The step's number in the history.
+            step: As drawn.
+
+        Yields:
+            What its role was.
+
+        Raises:
+            ParityError: It could not be applied, proved or healed, and the history says so.
+        """
+        record = _FaultRecord(self._recorder, index, step)
         with contextlib.ExitStack() as healing:
-            with self._lock:
+            # One fault is applied at a time, so that "the same" and "queue leader" mean what they say.
+            with self._lock, record.failure():
                 subjects = self._resolve(step)
                 record.subjects = subjects
                 record("applying")
@@ -143,11 +179,13 @@ class Steps:
                 record("applied")
                 record("proved", detail=proof)
                 self._live.previous = subjects
-                self._applied[index].set()
-            if step.lasts is not None:
-                self._cancelled.wait(step.lasts.value_s)
-            record("healing")
-        record("healed")
+            try:
+                yield subjects
+            finally:
+                record("healing")
+                with record.failure():
+                    healing.close()
+                record("healed")
 
     def _resolve(self, step: Step) -> list[Subject]:
         def look() -> tuple[list[Subject] | None, str]:
@@ -170,3 +208,12 @@ class _FaultRecord:
     def __call__(self, phase: FaultPhase, *, detail: str = "") -> None:
         on = tuple(subject.name for subject in self.subjects)
         self._recorder.record(Fault, phase=phase, on=on, detail=detail, **self._fields)
+
+    @contextlib.contextmanager
+    def failure(self) -> Iterator[None]:
+        """Record that the step failed where the block does."""
+        try:
+            yield
+        except ParityError as error:
+            self("failed", detail=str(error))
+            raise

@@ -50,6 +50,10 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the polling; a single look can still be had."""
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=15)

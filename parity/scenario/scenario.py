@@ -12,7 +12,7 @@ from parity.scenario.duration import Seconds
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.ranges import Draws, IntRange
 from parity.scenario.source import Place, Source, WrongPartsError, found, load_source, nearest
-from parity.scenario.steps import Step
+from parity.scenario.steps import WORKERS, Step
 
 
 class Expectation(BaseModel):
@@ -110,6 +110,11 @@ class Scenario(BaseModel):
         if wrong:
             raise WrongPartsError(*wrong)
         return self
+
+    @property
+    def keeps_to_itself(self) -> bool:
+        """Whether every step hits the run's own workers, producers and queues, so that others may run beside it."""
+        return all(step.target in (*WORKERS, "producer", "") for step in self.steps)
 
     def draw(self, draws: Draws) -> Scenario:
         """The scenario with every range narrowed and every repeated step written out.

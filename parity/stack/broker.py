@@ -54,6 +54,7 @@ class Broker:
         self.section = section
         self.containers = containers
         self._ports: dict[tuple[str, int], int] = {}
+        self._settle_s: float | None = None
         self._http = httpx.Client(auth=(section.user, section.password), timeout=_TIMEOUT_S)
 
     def close(self) -> None:
@@ -160,15 +161,18 @@ class Broker:
         return states.count("leader") == 1 and states.count("follower") == len(states) - 1
 
     def settle_s(self) -> float:
-        """How old the broker's queue statistics can be: its own intervals, asked of a node.
+        """How old the broker's queue statistics can be: its own intervals, asked of a node once.
 
         Raises:
             StackError: No node tells.
         """
+        if self._settle_s is not None:
+            return self._settle_s
         asked = "[application:get_env(rabbit, K, 5000) || K <- [collect_statistics_interval, quorum_tick_interval]]."
         answer = self.control(self.section.services[0], "eval", asked)
         intervals_ms = [int(number) for number in re.findall(r"\d+", answer)]
-        return 1.2 * max(intervals_ms) / 1000 + 0.2
+        self._settle_s = 1.2 * max(intervals_ms) / 1000 + 0.2
+        return self._settle_s
 
     def consumers(self, virtual_host: str, queue: str) -> int | None:
         """Consumers on a queue, asked of the queue itself and so not late; None where there is no such queue.
