@@ -15,9 +15,10 @@ from parity.cli.reports import report, reporting
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.cli.stacks import doctor, down, logs, status, up
-from parity.errors import ParityError
+from parity.errors import EngineError, ParityError
 from parity.run.result import Result
 from parity.run.session import LANES, run_entries
+from parity.stack.engine import engine
 from parity.stack.reaper import reap
 
 #: What a shell calls the end by Ctrl-C; typer's own exit code for it.
@@ -35,6 +36,11 @@ app = typer.Typer(
 def before(context: typer.Context) -> None:
     """Remove what an earlier parity left, whatever ended it, before anything else is done."""
     if context.invoked_subcommand in {"doctor", "clean", None} or {"--help"} & set(sys.argv):
+        return
+    try:
+        engine()
+    except EngineError:
+        # The command says so itself, once it has read what it was given.
         return
     screen = Screen(quiet_output="--json" in sys.argv)
     for line in reap():

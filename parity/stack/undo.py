@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,10 +30,13 @@ class UndoJournal:
 
     Args:
         folder: Where they are kept; it survives parity.
+        act: Does one undo.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, act: Callable[[Entry], None] | None = None) -> None:
         self._folder = folder
+        self._act = act or perform
+        self._lock = threading.Lock()
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
@@ -46,7 +50,7 @@ class UndoJournal:
         try:
             yield
         finally:
-            perform(entry)
+            self._act(entry)
             path.unlink(missing_ok=True)
 
     def replay(self) -> list[str]:
@@ -54,21 +58,33 @@ class UndoJournal:
 
         Returns:
             What was undone, a line each.
+
+        Raises:
+            FaultError: Some failed; their entries stay on disk, the others are done.
         """
-        done = []
+        done: list[str] = []
+        failed: list[str] = []
         for path in sorted(self._folder.glob("*.json"), reverse=True):
             entry = json.loads(path.read_text())
-            perform(entry)
+            try:
+                self._act(entry)
+            except FaultError as error:
+                failed.append(str(error))
+                continue
             path.unlink(missing_ok=True)
             done.append(f"{entry['do']} {entry.get('name', entry['container'][:12])}")
+        if failed:
+            raise FaultError("\n".join(failed))
         return done
 
     def _write(self, entry: Entry) -> Path:
-        taken = [int(path.stem) for path in self._folder.glob("*.json")]
-        path = self._folder / f"{max(taken, default=0) + 1:06d}.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(entry))
-        temporary.rename(path)
+        # Faults come and go from several threads, and two of them must not take the same number.
+        with self._lock:
+            taken = [int(path.stem) for path in self._folder.glob("*.json")]
+            path = self._folder / f"{max(taken, default=0) + 1:06d}.json"
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(entry))
+            temporary.rename(path)
         return path
 
 

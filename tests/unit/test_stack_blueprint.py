@@ -22,9 +22,7 @@ DESCRIPTION = Description.model_validate(
 
 
 def fingerprint(**services: dict[str, Any]) -> str:
-    files = StackFiles(
-        name="s", folder=Path(), compose_files=(), description=DESCRIPTION, services=tuple(services)
-    )
+    files = StackFiles(name="s", folder=Path(), compose_files=(), description=DESCRIPTION, services=tuple(services))
     return Blueprint(files=files, services=services).fingerprint()
 
 

@@ -111,7 +111,7 @@ def _nodes(target: str, live: Live, pick: int) -> list[Subject]:
     if target in {"queue leader", "queue follower"}:
         leader = leader_of(live)
         others = [name for name in names if name != leader]
-        names = [leader] if target == "queue leader" else [others[pick % len(others)]]
+        names = [leader] if target == "queue leader" else others and [others[pick % len(others)]]
     elif target == "any node":
         names = [names[pick % len(names)]]
     return [Subject(name=name, role="node", container=live.stack.broker.containers[name]) for name in names]
