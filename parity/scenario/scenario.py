@@ -92,6 +92,18 @@ class Scenario(BaseModel):
             raise ValueError("the first step follows no other: give it `at`")
         return self
 
+    def stacks_of(self, *, everything: bool, stack: str = "") -> tuple[OnStack, ...]:
+        """The stacks to run on.
+
+        Args:
+            everything: Those of the suite `all` too.
+            stack: This one only; on one that the scenario does not name, everything is expected to hold.
+        """
+        if stack:
+            same = tuple(on for on in self.stacks if on.stack == stack)
+            return same or (OnStack(stack=stack),)
+        return tuple(on for on in self.stacks if everything or on.suite == "default")
+
     def draw(self, draws: Draws) -> Scenario:
         """The scenario with every range narrowed and every repeated step written out.
 
