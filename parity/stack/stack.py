@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -56,9 +57,14 @@ class Blueprint:
 
     def fingerprint(self) -> str:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
-        text = repr(sorted((name, repr(service)) for name, service in self.backing.items()))
+        text = json.dumps({name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True)
         text += repr(self.files.description.database) + repr(self.files.description.broker)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _in_order(service: dict[str, Any]) -> dict[str, Any]:
+    """A service with its volumes sorted: the compose tool sorts them too, but only where it merges an overlay."""
+    return service | {"volumes": sorted(service.get("volumes") or [], key=repr)}
 
 
 def blueprint(files: StackFiles) -> Blueprint:
