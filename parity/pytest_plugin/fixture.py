@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parity.errors import ParityError
+from parity.errors import ParityError, SourceError
 from parity.pytest_plugin.explain import explain_findings
 from parity.pytest_plugin.live import ParityStack, run_scenario
 from parity.pytest_plugin.scenarios import properties_of
@@ -42,7 +42,9 @@ def parity_stack(request: pytest.FixtureRequest) -> Iterator[ParityStack]:
 @contextlib.contextmanager
 def _live(item: pytest.Item, stack_name: str, keywords: dict[str, Any]) -> Iterator[ParityStack]:
     session = session_of(item.config)
-    seed = int(keywords.pop("seed", session.seed))
+    seed = keywords.pop("seed", session.seed)
+    if not isinstance(seed, int):
+        raise SourceError(f"seed: expected a whole number, found {seed!r}", file="@pytest.mark.parity")
     again = session.again(item.nodeid, seed)
     scenario = run_scenario(item.name, stack_name, about=f"The test {item.nodeid}.", keywords=keywords)
     check_fits(scenario, session.files(stack_name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from parity.stack.engine import published_port
 _Model = TypeVar("_Model", bound=BaseModel)
 #: What a step of a scenario states about time; here the test's own lines do.
 _TIMING = ("at", "after", "for", "times")
+#: A test's name, with all its parameters, becomes part of a folder's, which may have 255 characters.
+_NAME_CHARACTERS_MAX = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,11 @@ class ParityStack:
 
         Raises:
             NotReadyError: There were not.
+            SourceError: The stack tells of no such event.
         """
+        known = ["submit", "submitted", "delivery", "effect", *self._run.description.log.points]
+        if name not in known:
+            raise SourceError(f"no such event{nearest(name, known)}", file=f"wait_for_events({name!r}, {count})")
         recorder = self._run.recorder
         if not recorder.wait(lambda: recorder.count(name) >= count, within_s=within_s):
             raise NotReadyError(f"{count} events {name!r}", waited_s=within_s, last=f"{recorder.count(name)} of them")
@@ -237,7 +244,7 @@ def run_scenario(name: str, stack: str, *, about: str, keywords: Mapping[str, An
     Raises:
         SourceError: A keyword is unknown or its value wrong.
     """
-    slug = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_NAME_CHARACTERS_MAX].strip("-") or "test"
     data = {"name": slug, "about": about, "stacks": [{"stack": stack}], "workload": {"jobs": 0}}
     for key in keywords:
         if key not in {"workers", "settings"}:

@@ -57,7 +57,9 @@ class Blueprint:
 
     def fingerprint(self) -> str:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
-        text = json.dumps({name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True)
+        text = json.dumps(
+            {name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True, default=str
+        )
         text += repr(self.files.description.database) + repr(self.files.description.broker)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

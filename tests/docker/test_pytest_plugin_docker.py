@@ -191,7 +191,8 @@ def test_an_interrupted_session_leaves_nothing_of_its_runs(session):
     left = docker.from_env().containers.list(all=True, ignore_removed=True, filters={"name": f"{project}[-_]"})
     mine = [container.name for container in left if "dev.parity.run" in container.labels]
     assert mine == []
-    assert left == [] or "using the kept stack" in session.output
+    networks = docker.from_env().networks.list(names=[f"{project}_default"])
+    assert (left, networks) == ([], []) or "using the kept stack" in session.output
 
 
 def test_every_run_is_on_record(session):

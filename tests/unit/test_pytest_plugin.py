@@ -169,6 +169,10 @@ class TestBadInput:
         with pytest.raises(SourceError, match="did you mean 'poison'"):
             live().submit(kind="poisson")
 
+    def test_an_event_that_the_stack_does_not_tell_of_is_refused(self):
+        with pytest.raises(SourceError, match="did you mean 'committed'"):
+            live().wait_for_events("comitted", 3)
+
     def test_a_property_that_is_none_is_refused(self):
         with pytest.raises(SourceError, match="did you mean 'no_job_lost'"):
             live().drain(no_jobs_lost=True)
@@ -185,7 +189,8 @@ class TestBadInput:
 def live() -> ParityStack:
     """A live stack as far as it gets before anything is done to it."""
     scenario = Scenario(name="test-one", about="A test.")
-    run = SimpleNamespace(scenario=scenario, description=SimpleNamespace(kinds=("poison", "crash")))
+    log = SimpleNamespace(points={"committed": "", "acknowledged": ""})
+    run = SimpleNamespace(scenario=scenario, description=SimpleNamespace(kinds=("poison", "crash"), log=log))
     return ParityStack(run, seed=1)
 
 
@@ -305,6 +310,23 @@ class TestExplanation:
             "    the worker died",
             "    its last words",
         ]
+
+
+def test_a_parametrised_test_has_a_name_that_a_scenario_can_have():
+    scenario = run_scenario("test_one[\N{SNOWMAN} 3s-" + "x" * 300, "compose/rabbitmq", about="A test.", keywords={})
+
+    assert scenario.name == "test-one-3s-" + "x" * 88
+
+
+def test_the_documented_commands_find_the_documented_scenario(project):
+    page = (ROOT / "docs" / "pytest.md").read_text()
+    write(project, "scenarios/killed.yaml", page.partition("```yaml\n")[2].partition("```")[0])
+    console = page.partition("```console\n")[2].partition("```")[0]
+    commands = [line.removeprefix("$ pytest ").split() for line in console.splitlines()]
+
+    assert len(commands) == 2
+    for arguments in commands:
+        assert collected(project, *arguments) == ["scenarios/killed.yaml::compose/rabbitmq"]
 
 
 def test_nothing_is_started_by_asking_for_help(project):
