@@ -7,6 +7,7 @@
     ├── StackError               a service of the stack did not do what it was asked
     │   ├── NotReadyError        a state was awaited and did not come in time
     │   └── SubmitError          the submit command hangs, dies or prints what it must not
+    ├── CancelledError           a run was told to end before it was over
     ├── FaultError               a fault could not be applied, proved or healed
     └── RecordError              a history or record cannot be read
 
@@ -75,6 +76,10 @@ class NotReadyError(StackError):
 
 class SubmitError(StackError):
     """The submit command hangs, dies or prints what it must not."""
+
+
+class CancelledError(ParityError):
+    """A run was told to end before it was over."""
 
 
 class FaultError(ParityError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -15,8 +16,11 @@ from parity.cli.show import Screen
 from parity.cli.stacks import doctor, down, logs, status, up
 from parity.errors import ParityError
 from parity.run.result import Result
-from parity.run.session import run_entries
+from parity.run.session import LANES, run_entries
 from parity.stack.reaper import reap
+
+#: What a shell calls the end by Ctrl-C; typer's own exit code for it.
+_INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +28,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Break a job-queue stack on purpose and account for every job.",
 )
+
+
+@app.callback()
+def before(context: typer.Context) -> None:
+    """Remove what an earlier parity left, whatever ended it, before anything else is done."""
+    if context.invoked_subcommand in {"doctor", "clean", None} or {"--help"} & set(sys.argv):
+        return
+    screen = Screen(quiet_output="--json" in sys.argv)
+    for line in reap():
+        screen.progress(f"left over from an earlier run, removed: {line}")
 
 
 @app.command()
@@ -38,22 +52,23 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a run on standard output, nothing else.")
     ] = False,
+    lanes: Annotated[int, typer.Option(min=1, help="Scenarios that may run side by side on one stack.")] = LANES,
     out: Annotated[Path, typer.Option(help="Where records go.")] = Path("out"),
 ) -> None:
     """Run scenarios on containers and judge them."""
     screen = Screen(quiet_output=as_json)
     chosen = select(scenarios or [], everything=everything, stack=stack, root=Path.cwd())
     seed = screen.announce_seed(seed)
-    for line in reap():
-        screen.progress(f"left over from an earlier run, removed: {line}")
     results: list[Result] = []
     with screen.working():
-        for result in run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce):
-            results.append(result)
-            screen.result(result)
-            if as_json:
-                sys.stdout.write(json.dumps(result.as_dict()) + "\n")
-                sys.stdout.flush()
+        runs = run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes)
+        with contextlib.closing(runs):
+            for result in runs:
+                results.append(result)
+                screen.result(result)
+                if as_json:
+                    sys.stdout.write(json.dumps(result.as_dict()) + "\n")
+                    sys.stdout.flush()
     if not as_json:
         screen.table(results)
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
@@ -78,16 +93,12 @@ def main() -> NoReturn:
     # SIGTERM unwinds like Ctrl-C, so that every fault is healed and everything started is removed.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=False)
+        app()
     except ParityError as error:
         sys.stderr.write(f"parity: {error}\n")
         sys.exit(2)
-    except typer.Exit as ending:
-        sys.exit(ending.exit_code)
-    except typer.Abort:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.stderr.write("parity: interrupted; everything that was started is gone\n")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            sys.stderr.write("parity: interrupted; everything that was started is gone\n")
+        raise
     sys.exit(0)

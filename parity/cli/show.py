@@ -64,28 +64,33 @@ class Screen:
 
     def announce(self, entry: Entry, drawn: Scenario, seed: int) -> None:
         """Print every drawn value before a run starts."""
-        self._errors.print(f"[bold]{drawn.name}[/] on {entry.plan.files.name}, seed {seed}")
         parts = [f"jobs {drawn.workload.jobs.value}", f"rate {drawn.workload.rate:g}/s"]
         if drawn.workers:
             parts.append(f"workers {drawn.workers.value}")
         parts += [f"{name} {value}" for name, value in drawn.settings.items()]
-        self._errors.print(f"    {escape(', '.join(parts))}")
+        lines = [f"[bold]{drawn.name}[/] on {entry.plan.files.name}, seed {seed}", f"    {escape(', '.join(parts))}"]
         for step in drawn.steps:
             words = ", ".join(f"{key}: {value}" for key, value in step.model_dump(by_alias=True).items())
-            self._errors.print(f"    {escape(words)}")
+            lines.append(f"    {escape(words)}")
+        self._say(lines)
 
     def result(self, result: Result) -> None:
         """Print one run's verdict as it comes, with what was violated or unknown."""
         colour = _COLOUR[result.verdict]
         mark = "as expected" if result.as_expected else "[bold red]NOT AS EXPECTED[/]"
-        self._errors.print(
-            f"    [{colour}]{result.verdict}[/] ({mark}) in {result.seconds:.1f} s, {escape(str(result.record))}"
-        )
+        place = f"[bold]{result.scenario}[/] on {result.stack}"
+        lines = [f"{place}: [{colour}]{result.verdict}[/] ({mark}) in {result.seconds:.1f} s"]
         if result.error:
-            self._errors.print(f"    {escape(result.error)}")
+            lines.append(f"    {escape(result.error)}")
         for finding in result.findings:
             if finding.verdict is not Verdict.HOLDS:
-                self._errors.print(f"    {finding.property}: {finding.verdict}: {escape(finding.reason)}")
+                lines.append(f"    {finding.property} {finding.verdict}: {escape(finding.reason)}")
+        lines.append(f"    {escape(str(result.record))}")
+        self._say(lines)
+
+    def _say(self, lines: list[str]) -> None:
+        # In one piece, because runs go on side by side.
+        self._errors.print("\n".join(lines))
 
     def show(self, table: Table) -> None:
         """Print a table."""

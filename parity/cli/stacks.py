@@ -20,7 +20,7 @@ from parity.stack.compose import compose_command
 from parity.stack.description import load_stack
 from parity.stack.engine import Filters, engine, translated
 from parity.stack.kept import kept_stack, kept_stacks, name_of
-from parity.stack.reaper import reap, remove_stack
+from parity.stack.reaper import remove_stack
 from parity.stack.stack import blueprint, running_stack
 
 DEFAULT_STACK = "compose/rabbitmq"
@@ -31,7 +31,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, n
 def up(stack: StackName = DEFAULT_STACK) -> None:
     """Bring a stack up and keep it: `parity run` uses it, `parity down` ends it."""
     screen = Screen()
-    _reap(screen)
     plan = blueprint(load_stack(stack, root=Path.cwd()))
     with kept_stack(plan, progress=screen.progress) as kept:
         if kept is not None:
@@ -41,15 +40,19 @@ def up(stack: StackName = DEFAULT_STACK) -> None:
         screen.progress(f"{stack} is up, as {fresh.id}; `parity status` says where it is")
 
 
-def down() -> None:
-    """Take every kept stack down that no run is using."""
+def down(
+    stack: Annotated[str, typer.Argument(help="The stack to take down; every kept one if not given.")] = "",
+) -> None:
+    """Take kept stacks down."""
     screen = Screen()
-    _reap(screen)
     for stack_id, labels in kept_stacks().items():
-        if owner.is_held(str(owner.lock_path(stack_id))):
+        if stack not in {"", name_of(labels)}:
+            continue
+        lock = Path(labels[owner.LABEL_LOCK])
+        if owner.is_held(str(lock)):
             raise StackError(f"the stack {stack_id} is in use by another parity; end that first")
         screen.progress(f"taking down {name_of(labels)} ({stack_id})")
-        remove_stack(stack_id)
+        remove_stack(stack_id, folder=lock.parent)
 
 
 def status(*, as_json: AsJson = False) -> None:
@@ -139,11 +142,6 @@ def _bootstrap() -> Examined:
 def _disk() -> Examined:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     return Examined(name="free disk", good=free_gb > 4, found=f"{free_gb:.0f} GB of the 4 GB that images and runs take")
-
-
-def _reap(screen: Screen) -> None:
-    for line in reap():
-        screen.progress(f"left over from an earlier run, removed: {line}")
 
 
 def _containers(stack_id: str) -> dict[str, Any]:

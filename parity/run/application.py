@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -160,17 +162,23 @@ class Application:
         if self.group.failure:
             raise StackError(f"the service {self._description.worker.service} does not stay up: {self.group.failure}")
 
-    def await_outcomes(self) -> None:
+    def await_outcomes(self, check: Callable[[], None]) -> None:
         """Wait until every job handed over has an outcome, or the patience is over; none at all is an error.
+
+        Args:
+            check: Called again and again; what it raises ends the waiting.
 
         Raises:
             SubmitError: No job has an outcome, or a producer gave up.
         """
         patience_s = self._description.submit.patience
+        deadline = time.monotonic() + patience_s
         for submitter in self.submitters:
-            submitter.finish(patience_s)
-        self._recorder.wait(lambda: not self._recorder.pending(), within_s=patience_s)
-        self.check_alive()
+            submitter.finish()
+        while time.monotonic() < deadline:
+            check()
+            if self._recorder.wait(lambda: not self._recorder.pending(), within_s=0.2):
+                break
         if self._next_job and not self._recorder.count("submitted"):
             tails = [f"; its last lines:\n{log_tail(producer.container)}" for producer in self._producers()]
             service = self._description.submit.service or "the broker"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from parity.check import judge
 from parity.check.verdict import Judgement
-from parity.errors import NotReadyError, ParityError, SourceError
+from parity.errors import CancelledError, NotReadyError, ParityError, SourceError
 from parity.history.events import Census, Found, Health, Phase, PhaseName
 from parity.history.file import HistoryWriter, read_history
 from parity.run.application import Application
@@ -62,6 +62,7 @@ class DockerRun:
         scenario: As drawn.
         record: Where it is written down.
         progress: Told what takes time.
+        cancelled: Set from outside to end the run soon, without a judgement.
     """
 
     stack: Stack
@@ -69,6 +70,7 @@ class DockerRun:
     scenario: Scenario
     record: Record
     progress: Progress
+    cancelled: threading.Event = field(default_factory=threading.Event)
     _workload_done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -122,7 +124,7 @@ class DockerRun:
             ParityError: The application gave up.
         """
         healed = self._heal()
-        self.application.await_outcomes()
+        self.application.await_outcomes(self._check)
         self._drain()
         self._take_census(healed=healed)
         self._watch.stop()
@@ -149,7 +151,7 @@ class DockerRun:
         with self.steps:
             self._submit_workload()
             workload_s = time.monotonic() - start
-            self.steps.wait()
+            self.steps.wait(self._check)
         self.faults_s = max(0.0, time.monotonic() - start - workload_s)
 
     def _submit_workload(self) -> None:
@@ -158,9 +160,20 @@ class DockerRun:
         for number in range(workload.jobs.value):
             if workload.rate:
                 time.sleep(max(0.0, start + number / workload.rate - time.monotonic()))
-            self.application.check_alive()
+            self._check()
             self.application.submit("")
         self._workload_done.set()
+
+    def _check(self) -> None:
+        """Say so where the run cannot or must not go on.
+
+        Raises:
+            StackError: Workers or producers gave up.
+            CancelledError: It was cancelled.
+        """
+        if self.cancelled.is_set():
+            raise CancelledError("the run was cancelled")
+        self.application.check_alive()
 
     @contextlib.contextmanager
     def broken(self, index: int, step: Step) -> Iterator[list[Subject]]:
@@ -208,6 +221,7 @@ class DockerRun:
         return True
 
     def _look_healed(self) -> tuple[bool | None, str]:
+        self._check()
         for service in self.stack.start_dead():
             self.recorder.remark(f"{service} had died by itself while it started, and was started again")
         states = self.stack.broker.node_states()
@@ -243,7 +257,7 @@ class DockerRun:
             # Statistics are late: only when they have said so for longer than that is the queue empty.
             if empty_since and time.monotonic() - empty_since > self._settle_s:
                 return
-            self.application.check_alive()
+            self._check()
             time.sleep(0.2)
 
     def _take_census(self, *, healed: bool) -> None:

@@ -71,15 +71,19 @@ class Steps:
         for thread in self._threads:
             thread.join()
 
-    def wait(self) -> None:
+    def wait(self, check: Callable[[], None]) -> None:
         """Wait until every step is over and healed.
+
+        Args:
+            check: Called again and again; what it raises ends the waiting.
 
         Raises:
             ParityError: A step met something that is no failed fault.
         """
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(timeout=0.5)
+                check()
+                thread.join(timeout=0.2)
         if self.failure is not None:
             raise self.failure
 

@@ -12,7 +12,7 @@ from parity.scenario.duration import Seconds
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.ranges import Draws, IntRange
 from parity.scenario.source import load_source, nearest
-from parity.scenario.steps import Step
+from parity.scenario.steps import WORKERS, Step
 
 
 class Expectation(BaseModel):
@@ -103,6 +103,11 @@ class Scenario(BaseModel):
             same = tuple(on for on in self.stacks if on.stack == stack)
             return same or (OnStack(stack=stack),)
         return tuple(on for on in self.stacks if everything or on.suite == "default")
+
+    @property
+    def keeps_to_itself(self) -> bool:
+        """Whether every step hits the run's own workers, producers and queues, so that others may run beside it."""
+        return all(step.target in (*WORKERS, "producer", "") for step in self.steps)
 
     def draw(self, draws: Draws) -> Scenario:
         """The scenario with every range narrowed and every repeated step written out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Database:
     def __init__(self, section: DatabaseSection, container: Container) -> None:
         self.section = section
         self.container = container
+        self._lock = threading.Lock()
         self._connections: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
 
     def close(self) -> None:
@@ -63,9 +65,10 @@ class Database:
             StackError: It failed.
         """
         try:
-            connection = self._connections.get(name)
-            if connection is None:
-                connection = self._connections[name] = self.connect(name)
+            with self._lock:
+                connection = self._connections.get(name)
+                if connection is None:
+                    connection = self._connections[name] = self.connect(name)
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:

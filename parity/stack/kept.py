@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from parity.errors import ParityError
 from parity.stack import owner
@@ -16,7 +17,7 @@ _READY_S = 60.0
 
 def kept_stacks() -> dict[str, dict[str, str]]:
     """The labels of every kept stack of this machine, by stack id."""
-    chosen: Filters = {"label": [f"{owner.LABEL_HOST}={owner.host_name()}", f"{owner.LABEL_KEPT}=1"]}
+    chosen: Filters = {"label": [f"{owner.LABEL_HOST}={owner.host_name()}", f"{owner.LABEL_KEPT}=1", owner.LABEL_LOCK]}
     with translated("look for kept stacks"):
         found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
     return {container.labels[owner.LABEL_STACK]: container.labels for container in found}
@@ -37,7 +38,7 @@ def kept_stack(plan: Blueprint, *, progress: Progress) -> Iterator[Stack | None]
     for stack_id, labels in kept_stacks().items():
         if labels.get(LABEL_FINGERPRINT) != plan.fingerprint():
             continue
-        with owner.held(owner.lock_path(stack_id)) as mine:
+        with owner.held(Path(labels[owner.LABEL_LOCK])) as mine:
             if not mine:
                 progress(f"the kept stack {stack_id} is in use: bringing up another")
                 continue

@@ -42,7 +42,7 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
         FaultError: It failed; carries its output.
     """
     script = f"cat > {_RULES} <<'END'\n{stdin_script}\nEND\nexec {' '.join(command)}" if stdin_script else ""
-    labels = {key: value for key, value in container.labels.items() if key.startswith(owner.LABEL)}
+    labels = _own_labels(container)
     try:
         with translated(f"reach into the network of {container.name}"):
             output = engine().containers.run(
@@ -123,7 +123,7 @@ def delay(container: Container, *, delay_ms: int) -> None:
 
 def make_proxy(container: Container, *, delay_ms: int) -> Container:
     """Create (not start) the delaying proxy in a container's network namespace; it prints `listening`."""
-    labels = {key: value for key, value in container.labels.items() if key.startswith(owner.LABEL)}
+    labels = _own_labels(container)
     with translated(f"create the delaying proxy of {container.name}"):
         made: Container = engine().containers.create(
             _tools_reference[0],
@@ -159,10 +159,10 @@ def clear(container: Container) -> None:
 
 
 @cache
-def kernel_has_netem() -> bool:
-    """Whether the kernel can delay packets; asked once, by trying it in a namespace of its own."""
+def kernel_has_netem(container: Container) -> bool:
+    """Whether the kernel can delay packets; tried in a namespace of its own, for a stack that has this container."""
     command = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
-    labels = {owner.LABEL_ROLE: "tools", owner.LABEL_HOST: owner.host_name()}
+    labels = _own_labels(container) | {owner.LABEL_ROLE: "tools"}
     try:
         with translated("ask the kernel for netem"):
             engine().containers.run(
@@ -176,6 +176,11 @@ def kernel_has_netem() -> bool:
     except EngineError:
         return False
     return True
+
+
+def _own_labels(container: Container) -> dict[str, str]:
+    """The labels by which the reaper finds what belongs to the container's stack and run."""
+    return {key: value for key, value in container.labels.items() if key.startswith(owner.LABEL)}
 
 
 def _chain(hook: str, rule: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 LABEL = "dev.parity"
 LABEL_STACK = f"{LABEL}.stack"
 
+LABEL_LOCK = f"{LABEL}.lock"
 LABEL_HOST = f"{LABEL}.host"
 LABEL_KEPT = f"{LABEL}.kept"
 LABEL_RUN = f"{LABEL}.run"
@@ -52,6 +53,16 @@ def stack_folder(stack_id: str) -> Path:
 def lock_path(stack_id: str) -> Path:
     """The lock file that the stack's user holds."""
     return stack_folder(stack_id) / "lock"
+
+
+def mark_kept(stack_id: str) -> None:
+    """Say that a stack came up and stays. One whose `parity up` was killed halfway is an orphan like any other."""
+    (stack_folder(stack_id) / "kept").touch()
+
+
+def is_marked_kept(folder: Path) -> bool:
+    """Whether the stack of this folder came up and stays."""
+    return (folder / "kept").exists()
 
 
 @contextlib.contextmanager

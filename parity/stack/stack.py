@@ -281,6 +281,8 @@ def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) ->
         try:
             stack = _bring_up(stack_id, plan, progress, keep=keep)
             try:
+                if keep:
+                    owner.mark_kept(stack_id)
                 yield stack
                 leave = keep
             finally:
@@ -288,7 +290,7 @@ def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) ->
         finally:
             if not leave:
                 progress("taking the stack down")
-                remove_stack(stack_id)
+                remove_stack(stack_id, folder=owner.stack_folder(stack_id))
 
 
 def prepare_images(plan: Blueprint, progress: Progress) -> dict[str, str]:
@@ -313,6 +315,7 @@ def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool)
     labels = {
         owner.LABEL_STACK: stack_id,
         owner.LABEL_HOST: owner.host_name(),
+        owner.LABEL_LOCK: str(owner.lock_path(stack_id)),
         owner.LABEL_KEPT: "1" if keep else "0",
         LABEL_FINGERPRINT: plan.fingerprint(),
         LABEL_NAME: files.name,

@@ -41,8 +41,8 @@ class Submitter(ABC):
         """Hand over one job. Returns at once, or when the way in is full."""
 
     @abstractmethod
-    def finish(self, within_s: float) -> None:
-        """Say that no more will come, and wait for what is under way, at most so long."""
+    def finish(self) -> None:
+        """Say that no more will come; outcomes of what is under way still come."""
 
     @abstractmethod
     def close(self) -> None:
@@ -94,11 +94,10 @@ class CommandSubmitter(Submitter):
             self._thread.join(timeout=10)
             self._open()
 
-    def finish(self, within_s: float) -> None:
-        """Close the command's standard input and wait for it to exit."""
+    def finish(self) -> None:
+        """Close the command's standard input."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-        self._thread.join(timeout=within_s)
 
     def close(self) -> None:
         """Kill the command."""
@@ -190,9 +189,8 @@ class PublishSubmitter(Submitter):
         else:
             self._on_outcome(identity, "ok", "")
 
-    def finish(self, within_s: float) -> None:
+    def finish(self) -> None:
         """Nothing is under way between two calls of `submit`."""
-        del within_s
 
     def close(self) -> None:
         """Close the connection."""

@@ -78,7 +78,7 @@ def delayed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     delay_ms = round(1000 * step.by.value_s)
     description = live.stack.plan.files.description
     with contextlib.ExitStack() as undo:
-        if network.kernel_has_netem():
+        if network.kernel_has_netem(subjects[0].container):
             for subject in subjects:
                 _enter(undo, live, subject)
                 network.delay(subject.container, delay_ms=delay_ms)
