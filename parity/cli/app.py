@@ -11,12 +11,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from parity.cli.reports import report, reporting
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.cli.stacks import doctor, down, logs, status, up
-from parity.errors import ParityError
+from parity.errors import EngineError, ParityError
 from parity.run.result import Result
 from parity.run.session import LANES, run_entries
+from parity.stack.engine import engine
 from parity.stack.reaper import reap
 
 #: What a shell calls the end by Ctrl-C; typer's own exit code for it.
@@ -34,6 +36,11 @@ app = typer.Typer(
 def before(context: typer.Context) -> None:
     """Remove what an earlier parity left, whatever ended it, before anything else is done."""
     if context.invoked_subcommand in {"doctor", "clean", None} or {"--help"} & set(sys.argv):
+        return
+    try:
+        engine()
+    except EngineError:
+        # The command says so itself, once it has read what it was given.
         return
     screen = Screen(quiet_output="--json" in sys.argv)
     for line in reap():
@@ -60,12 +67,13 @@ def run(
     chosen = select(scenarios or [], everything=everything, stack=stack, root=Path.cwd())
     seed = screen.announce_seed(seed)
     results: list[Result] = []
-    with screen.working():
+    with screen.working(), reporting(out, screen) as report_on:
         runs = run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes)
         with contextlib.closing(runs):
             for result in runs:
                 results.append(result)
                 screen.result(result)
+                report_on(result)
                 if as_json:
                     sys.stdout.write(json.dumps(result.as_dict()) + "\n")
                     sys.stdout.flush()
@@ -74,7 +82,7 @@ def run(
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
 
 
-for command in (up, down, status, logs, doctor):
+for command in (up, down, status, logs, doctor, report):
     app.command()(command)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from parity.errors import SourceError
 from parity.run.session import Entry
-from parity.scenario.scenario import Expectation, OnStack, Scenario, load_scenario
-from parity.scenario.source import nearest
+from parity.scenario.scenario import Expectation, OnStack, Scenario, read_scenario
+from parity.scenario.source import load_source, nearest
 from parity.stack.description import load_stack
 from parity.stack.stack import Blueprint, blueprint
 
@@ -35,10 +35,12 @@ def select(names: list[str], *, everything: bool, stack: str, root: Path) -> lis
 
     entries = []
     for path in scenario_files(names, root):
-        scenario = load_scenario(path)
+        document = load_source(path)
+        scenario = read_scenario(document, name=path.stem)
         chosen = _stacks(scenario, named=bool(names), everything=everything, stack=stack)
         entries += [
-            Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path)) for on in chosen
+            Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path), document=document)
+            for on in chosen
         ]
     if not entries:
         raise SourceError("no scenario to run", file=str(root / SCENARIOS))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from parity.check import judge
 from parity.check.verdict import Judgement
-from parity.errors import CancelledError, NotReadyError, ParityError, SourceError
+from parity.errors import CancelledError, NotReadyError, ParityError
 from parity.history.events import Census, Found, Health, Phase, PhaseName
 from parity.history.file import HistoryWriter, read_history
 from parity.run.application import Application
@@ -21,35 +21,13 @@ from parity.run.steps import Steps
 from parity.run.watch import Watch
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
-from parity.scenario.source import nearest
 from parity.scenario.steps import NODES, SAME, Step
-from parity.stack.description import StackFiles
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject
+from parity.stack.policy import set_policy
 from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
-
-
-def check_fits(scenario: Scenario, files: StackFiles) -> None:
-    """Say before anything is started what the scenario asks of the stack that it does not have.
-
-    Raises:
-        SourceError: Names the stack's file and the nearest valid name.
-    """
-    description = files.description
-    file = str(files.compose_files[-1])
-    for name in scenario.settings:
-        if name not in description.settings:
-            hint = nearest(name, list(description.settings))
-            raise SourceError(f"the scenario {scenario.name} turns {name!r}, which is no setting here{hint}", file=file)
-    for step in scenario.steps:
-        if step.of_kind and step.of_kind not in description.kinds:
-            hint = nearest(step.of_kind, list(description.kinds))
-            raise SourceError(
-                f"the scenario {scenario.name} submits jobs of the kind {step.of_kind!r}, which is none here{hint}",
-                file=file,
-            )
 
 
 @dataclass(kw_only=True)
@@ -141,6 +119,7 @@ class DockerRun:
             group=self.application.group,
             submitters=self.application.submitters,
             holding=self.recorder.holding,
+            latest=self.recorder.latest,
         )
         return Steps(self.scenario, live, self.recorder, change=self._change, workload_done=self._workload_done)
 
@@ -205,8 +184,7 @@ class DockerRun:
             self.application.scale(step.workers.value)
             return f"{len(self.application.group)} workers"
         assert step.policy is not None
-        self.stack.broker.set_policy(self.name, "parity", step.policy)
-        return str(step.policy)
+        return set_policy(self.stack.broker, self.name, step.policy, queues=self.description.queues.work)
 
     def _heal(self) -> bool:
         """Wait until every node is up, no partition is left, and every queue has all its members."""

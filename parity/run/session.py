@@ -20,12 +20,14 @@ import msgspec
 from parity import __version__
 from parity.check.verdict import Judgement
 from parity.errors import EngineError, ParityError
-from parity.run.docker import DockerRun, check_fits
+from parity.run.docker import DockerRun
 from parity.run.draws import SeededDraws
+from parity.run.fits import check_fits
 from parity.run.record import Record, new_record
 from parity.run.result import Result
 from parity.run.stacks import Stacks
 from parity.scenario.scenario import Expectation, Scenario
+from parity.scenario.source import Source
 from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
@@ -42,12 +44,14 @@ class Entry:
         scenario: The scenario as its file states it.
         expectation: What it should show.
         source: What to name on the command line to get this entry again.
+        document: The scenario's file, for messages about it; None where it came from none.
     """
 
     plan: Blueprint
     scenario: Scenario
     expectation: Expectation
     source: str
+    document: Source | None = None
 
 
 #: Told of every drawn scenario, with its seed, before it starts.
@@ -85,7 +89,7 @@ def run_entries(
         StackError: A stack does not come up.
     """
     for entry in entries:
-        check_fits(entry.scenario, entry.plan.files)
+        check_fits(entry.scenario, entry.plan.files, document=entry.document)
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.plan.fingerprint(), []).append(entry)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+
+from parity.scenario.source import found
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
@@ -23,15 +26,14 @@ def parse_duration_s(value: object) -> float:
     Raises:
         ValueError: The value is none of these.
     """
-    if isinstance(value, bool):
-        raise ValueError("expected a duration such as 250ms, 3s or 2m, found a boolean")  # noqa: TRY004
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         if value < 0:
             raise ValueError(f"expected a duration that is not negative, found {value}")
-        return float(value)
-    match = _DURATION.fullmatch(str(value).strip())
+        if math.isfinite(value):
+            return float(value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"expected a duration such as 250ms, 3s or 2m, found {value!r}")
+        raise ValueError(f"expected a duration such as 250ms, 3s or 2m, found {found(value)}")
     return float(match[1]) * _UNIT_S[match[2]]
 
 

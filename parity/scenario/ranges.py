@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 from parity.scenario.duration import parse_duration_s
+from parity.scenario.source import found
 
 
 class Draws(Protocol):
@@ -28,6 +29,12 @@ class IntRange(BaseModel):
     @classmethod
     def _from_written(cls, data: Any) -> Any:
         return _int_range(data)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> IntRange:
+        if self.low > self.high:
+            raise ValueError(f"the range {self.low}..{self.high} is empty: its low end is above its high end")
+        return self
 
     @model_serializer
     def _written(self) -> int | str:
@@ -57,6 +64,13 @@ class SecondsRange(BaseModel):
     def _from_written(cls, data: Any) -> Any:
         return _seconds_range(data)
 
+    @model_validator(mode="after")
+    def _not_empty(self) -> SecondsRange:
+        if self.low_ms > self.high_ms:
+            written = f"{self.low_ms}ms..{self.high_ms}ms"
+            raise ValueError(f"the range {written} is empty: its low end is above its high end")
+        return self
+
     @model_serializer
     def _written(self) -> str:
         return f"{self.low_ms}ms" if self.low_ms == self.high_ms else f"{self.low_ms}ms..{self.high_ms}ms"
@@ -79,25 +93,27 @@ def _split(value: Any) -> tuple[str, str]:
 
 
 def _int_range(value: Any) -> Any:
-    if isinstance(value, IntRange | dict):
+    if isinstance(value, IntRange) or (isinstance(value, dict) and value.keys() == {"low", "high"}):
         return value
     low, high = _split(value)
     if isinstance(value, bool) or not low.isdecimal() or not high.isdecimal():
-        raise ValueError(f"expected a whole number or a range such as 1..3, found {value!r}")
-    if int(low) > int(high):
-        raise ValueError(f"the range {value} is empty: its low end is above its high end")
+        raise ValueError(f"expected a whole number or a range such as 1..3, found {found(value)}")
     return {"low": int(low), "high": int(high)}
 
 
 def _seconds_range(value: Any) -> Any:
-    if isinstance(value, SecondsRange | dict):
+    if isinstance(value, SecondsRange) or (isinstance(value, dict) and value.keys() == {"low_ms", "high_ms"}):
         return value
-    if isinstance(value, bool):
-        raise ValueError("expected a duration or a range of them, found a boolean")  # noqa: TRY004
     low, high = _split(value)
-    low_ms, high_ms = (round(1000 * parse_duration_s(_number(part))) for part in (low, high))
-    if low_ms > high_ms:
-        raise ValueError(f"the range {value} is empty: its low end is above its high end")
+    try:
+        if isinstance(value, bool):
+            raise ValueError  # noqa: TRY004, TRY301
+        low_ms, high_ms = (round(1000 * parse_duration_s(_number(part))) for part in (low, high))
+    except ValueError:
+        message = (
+            f"expected a duration such as 250ms, 3s or 2m, or a range of them such as 1s..3s, found {found(value)}"
+        )
+        raise ValueError(message) from None
     return {"low_ms": low_ms, "high_ms": high_ms}
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from parity.scenario.duration import Seconds
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.ranges import Draws, IntRange
-from parity.scenario.source import load_source, nearest
+from parity.scenario.source import Place, Source, WrongPartsError, found, load_source, nearest
 from parity.scenario.steps import WORKERS, Step
 
 
@@ -26,20 +26,31 @@ class Expectation(BaseModel):
     def _from_written(cls, data: Any) -> Any:
         if data == "holds":
             return {}
-        if isinstance(data, str):
-            raise ValueError(f"expected `holds` or `{{violated: [property]}}`, found {data!r}")  # noqa: TRY004
+        if not isinstance(data, dict | Expectation):
+            raise ValueError(f"expected `holds` or `{{violated: [property]}}`, found {found(data)}")  # noqa: TRY004
         return data
 
     @model_validator(mode="after")
     def _known(self) -> Expectation:
-        for name in self.violated:
-            if name not in PROPERTY_NAMES:
-                raise ValueError(f"no property is called {name!r}{nearest(name, list(PROPERTY_NAMES))}")
+        wrong: list[tuple[Place, str]] = [
+            (("violated", index), f"no property is called {name!r}{nearest(name, list(PROPERTY_NAMES))}")
+            for index, name in enumerate(self.violated)
+            if name not in PROPERTY_NAMES
+        ]
+        if wrong:
+            raise WrongPartsError(*wrong)
         return self
 
     @model_serializer
     def _written(self) -> Any:
         return {"violated": list(self.violated)} if self.violated else "holds"
+
+
+def _setting(value: Any) -> Any:
+    """Text or a number: what `yes` or a list would be to an application, only its author knows."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"expected text or a number, as the application reads it, found {found(value)}")  # noqa: TRY004
+    return value
 
 
 class OnStack(BaseModel):
@@ -76,8 +87,8 @@ class Scenario(BaseModel):
     workers: IntRange | None = None
     #: Whether a worker that died is replaced.
     replace_workers: bool = True
-    #: Settings the stack declares, by name; a range such as `200ms..600ms` goes to the application as it is written.
-    settings: dict[str, str | int | float] = Field(default_factory=dict)
+    #: Settings the stack declares, by name; a range such as `0.2..0.6` goes to the application as it is written.
+    settings: dict[str, Annotated[str | int | float, BeforeValidator(_setting)]] = Field(default_factory=dict)
     workload: Workload = Workload()
     steps: tuple[Step, ...] = ()
     properties: Properties = Properties()
@@ -87,9 +98,17 @@ class Scenario(BaseModel):
     heal: Seconds = 90.0
 
     @model_validator(mode="after")
-    def _first_step_follows_nothing(self) -> Scenario:
+    def _makes_sense(self) -> Scenario:
+        wrong: list[tuple[Place, str]] = []
         if self.steps and self.steps[0].after is not None:
-            raise ValueError("the first step follows no other: give it `at`")
+            wrong.append((("steps", 0, "after"), "the first step follows no other: give it `at`"))
+        for index, on in enumerate(self.stacks):
+            for name in on.expect.violated:
+                if getattr(self.properties, name) in (None, False):
+                    message = f"{name} cannot be violated: `properties` leave it out"
+                    wrong.append((("stacks", index, "expect"), message))
+        if wrong:
+            raise WrongPartsError(*wrong)
         return self
 
     @property
@@ -120,8 +139,20 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         SourceError: The file is no scenario; says where and what was expected.
     """
-    source = load_source(path)
+    return read_scenario(load_source(path), name=path.stem)
+
+
+def read_scenario(source: Source, *, name: str) -> Scenario:
+    """A scenario from its document.
+
+    Args:
+        source: The document.
+        name: The scenario's name where the document states none.
+
+    Raises:
+        SourceError: The document is no scenario; says where and what was expected.
+    """
     data = source.data
     if isinstance(data, dict) and "name" not in data:
-        data = {"name": path.stem, **data}
+        data = {"name": name, **data}
     return source.parse(Scenario, data)

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from parity.scenario.ranges import Draws, IntRange, SecondsRange
-from parity.scenario.source import nearest
+from parity.scenario.source import Place, WrongPartsError, found, nearest
 
-WORKERS = ("any worker", "worker holding a job", "every worker")
+#: The worker that made the moment of the history which the step waited for.
+THAT_WORKER = "that worker"
+WORKERS = ("any worker", "worker holding a job", THAT_WORKER, "every worker")
 NODES = ("queue leader", "queue follower", "any node", "every node", "every node in turn")
 SERVICES = ("database", "producer")
 #: Roles that several could play at once.
@@ -96,9 +98,12 @@ KINDS: dict[str, Kind] = {
     "scale": Kind(about="how many workers there should be", needs=("workers",), fault=False),
 }
 
+_PERCENT_MAX = 100
 _PARAMETERS = ("cut", "direction", "shape", "by", "percent", "kbit", "policy", "jobs", "of_kind", "workers")
+#: Events that no worker makes.
+_NO_WORKERS = ("submit", "submitted", "effect")
 #: A point of the history that a step may wait for: an event's name and how many of them.
-_EVENT = re.compile(r"(submit|submitted|delivery|effect|[a-z]+)\s+(\d+(?:\.\.\d+)?)")
+_EVENT = re.compile(r"([A-Za-z_][\w-]*)\s+(\d+\s*(?:\.\.\s*\d+)?)")
 
 
 class EventCount(BaseModel):
@@ -121,8 +126,24 @@ class EventCount(BaseModel):
 
 
 def _moment(value: Any) -> Any:
-    match = _EVENT.fullmatch(str(value).strip())
-    return {"event": match[1], "count": match[2]} if match else value
+    """A moment as it is written, or an error that says what a moment is."""
+    if value is None or isinstance(value, SecondsRange | EventCount):
+        return value
+    match = _EVENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    try:
+        if match is None:
+            return SecondsRange.model_validate(value)
+        count = IntRange.model_validate(match[2])
+    except ValidationError as error:
+        if "is empty" in str(error):
+            raise ValueError(f"the range in {value!r} is empty: its low end is above its high end") from error
+        raise ValueError(
+            "expected a moment: a duration such as 2s, a range of them such as 1s..3s, "
+            f"or an event and its count such as `delivery 5..15`; found {found(value)}"
+        ) from error
+    if count.low < 1:
+        raise ValueError(f"events are counted from 1, found {value!r}")
+    return EventCount(event=match[1], count=count)
 
 
 class Step(BaseModel):
@@ -132,12 +153,12 @@ class Step(BaseModel):
     and its value the target.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
     target: str = ""
     #: From the start of the workload, or at an event of the history.
-    at: SecondsRange | EventCount | None = None
+    at: Annotated[SecondsRange | EventCount | None, BeforeValidator(_moment)] = None
     #: From the moment the step before this one was applied.
     after: SecondsRange | None = None
     lasts: SecondsRange | None = Field(default=None, alias="for")
@@ -159,37 +180,44 @@ class Step(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_written(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "kind" in data:
+        if isinstance(data, Step):
             return data
-        kinds = [key for key in data if key in KINDS]
+        if not isinstance(data, dict):
+            raise WrongPartsError(
+                ((), f"expected a step such as {{kill: queue leader, at: 1s..3s}}, found {found(data)}")
+            )
+        kinds = [str(key) for key in data if key in KINDS]
         if len(kinds) != 1:
-            known = {"at", "after", "for", "times", "pick", *_PARAMETERS}
-            wrong = [str(key) for key in data if key not in known]
-            hint = nearest(wrong[0], list(KINDS)) if wrong else f"; expected one of {', '.join(KINDS)}"
-            raise ValueError(f"a step has one kind, found {kinds or wrong or 'none'}{hint}")
+            raise WrongPartsError(*_wrong_kind([str(key) for key in data], kinds))
         kind = kinds[0]
-        rest = {key: value for key, value in data.items() if key != kind}
-        if isinstance(rest.get("at"), str):
-            rest["at"] = _moment(rest["at"])
-        return {"kind": kind, **_operand(kind, data[kind]), **rest}
+        given = {str(key): value for key, value in data.items() if key != kind}
+        wrong = [_wrong_key(kind, key) for key in given if key not in _keys_of(kind)]
+        if wrong:
+            raise WrongPartsError(*wrong)
+        return {"kind": kind, **_operand(kind, data[kind]), **given}
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Step:
         kind = KINDS[self.kind]
+        wrong: list[tuple[Place, str]] = []
         if kind.targets and self.target not in kind.targets:
-            raise ValueError(f"{self.kind} cannot aim at {self.target!r}{nearest(self.target, list(kind.targets))}")
+            hint = nearest(self.target, list(kind.targets))
+            wrong.append(((self.kind,), f"{self.kind} cannot aim at {self.target!r}{hint}"))
+        if self.target == THAT_WORKER and (not isinstance(self.at, EventCount) or self.at.event in _NO_WORKERS):
+            wrong.append((("at",), f"{THAT_WORKER!r} needs `at` with what a worker does, such as `delivery 5..20`"))
         if self.at is not None and self.after is not None:
-            raise ValueError(f"{self.kind}: `at` counts from the start, `after` from the step before; choose one")
+            wrong.append((("after",), "`at` counts from the start, `after` from the step before: choose one"))
         if kind.lasts == "must" and self.lasts is None:
-            raise ValueError(f"{self.kind} needs `for`: how long until it is healed")
-        if kind.lasts == "never" and self.lasts is not None:
-            raise ValueError(f"{self.kind} does not last; leave `for` out")
-        for name in _PARAMETERS:
-            given = getattr(self, name) is not None
-            if given and name not in (*kind.needs, *kind.takes):
-                raise ValueError(f"{self.kind} does not take {name!r}")
-            if not given and name in kind.needs:
-                raise ValueError(f"{self.kind} needs {name!r}")
+            wrong.append(((), f"{self.kind} needs `for`: how long until it is healed"))
+        if self.pick is not None and self.target not in CHOSEN:
+            wrong.append((("pick",), f"`pick` chooses among several; {self.target or self.kind!r} leaves no choice"))
+        if self.percent is not None and not 1 <= self.percent.low <= self.percent.high <= _PERCENT_MAX:
+            wrong.append((("percent",), "percent: expected a share from 1 to 100"))
+        if self.kbit is not None and self.kbit.low < 1:
+            wrong.append((("kbit",), "kbit: expected at least 1"))
+        wrong += [((), f"{self.kind} needs `{name}`") for name in kind.needs if getattr(self, name) is None]
+        if wrong:
+            raise WrongPartsError(*wrong)
         return self
 
     @model_serializer
@@ -221,15 +249,50 @@ class Step(BaseModel):
         return self.model_copy(update={**drawn, "times": IntRange(low=1, high=1)})
 
 
+def _keys_of(kind: str) -> list[str]:
+    """The keys a kind takes beside its own."""
+    takes = KINDS[kind]
+    needs = takes.needs if takes.targets else takes.needs[1:]
+    lasts = [] if takes.lasts == "never" else ["for"]
+    return ["at", "after", *lasts, "times", "pick", *needs, *takes.takes]
+
+
+def _wrong_kind(keys: list[str], kinds: list[str]) -> list[tuple[Place, str]]:
+    """What to say of a step that has no kind, or several."""
+    if kinds:
+        return [((kinds[1],), f"a step has one kind, found {' and '.join(kinds)}; write two steps")]
+    strange = [key for key in keys if key not in {"at", "after", "for", "times", "pick", *_PARAMETERS}]
+    if not strange:
+        return [((), f"a step needs its kind; expected one of {', '.join(KINDS)}")]
+    return [((strange[0],), f"no kind of step is called {strange[0]!r}{nearest(strange[0], list(KINDS))}")]
+
+
+def _wrong_key(kind: str, key: str) -> tuple[Place, str]:
+    if key == "for":
+        return ((key,), f"{kind} does not last: leave `for` out")
+    if key in _PARAMETERS:
+        return ((key,), f"{kind} does not take `{key}`")
+    return ((key,), f"unknown key {key!r}{nearest(key, _keys_of(kind))}")
+
+
 def _operand(kind: str, value: Any) -> dict[str, Any]:
     """What the value of the kind's own key means: the target, or the parameter the kind needs first."""
     if KINDS[kind].targets:
-        return {"target": str(value)}
-    return {KINDS[kind].needs[0]: value}
+        if not isinstance(value, str):
+            hint = f"expected one of {', '.join(KINDS[kind].targets)}"
+            raise WrongPartsError(((kind,), f"{kind} needs a target, found {found(value)}; {hint}"))
+        return {"target": value}
+    name = KINDS[kind].needs[0]
+    if name == "policy":
+        if not isinstance(value, dict):
+            raise WrongPartsError(((kind,), f"{kind} needs the policy's definition as a mapping, found {found(value)}"))
+        return {name: value}
+    try:
+        return {name: IntRange.model_validate(value)}
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise WrongPartsError(((kind,), f"{kind}: {message}")) from error
 
 
 def _plain(value: Any) -> Any:
     return value.model_dump() if isinstance(value, BaseModel) else value
-
-
-Steps = Annotated[tuple[Step, ...], "in the order of the file"]

@@ -12,6 +12,22 @@ import yaml
 from parity.errors import EngineError, SourceError, StackError
 from parity.stack.description import StackFiles
 
+#: What a service may state and parity decides: where it listens and stands, how many there are, when it is started.
+_NOT_KEPT = frozenset(
+    (
+        "build",
+        "container_name",
+        "deploy",
+        "network_mode",
+        "networks",
+        "ports",
+        "profiles",
+        "pull_policy",
+        "restart",
+        "scale",
+    )
+)
+
 
 def compose_command() -> list[str]:
     """`docker compose` where it is there, else `docker-compose`.
@@ -43,7 +59,11 @@ def merged_services(files: StackFiles) -> dict[str, dict[str, Any]]:
     if done.returncode:
         raise SourceError(f"the compose tool refuses it:\n{done.stderr.strip()}", file=str(files.compose_files[-1]))
     services: dict[str, dict[str, Any]] = yaml.safe_load(done.stdout)["services"]
-    return services
+    description = files.description
+    needed = {*description.broker.services, description.database.service, description.worker.service}
+    needed.add(description.submit.service or "")
+    # `docker compose` leaves the services of profiles that nobody asked for out, `docker-compose` does not.
+    return {name: service for name, service in services.items() if name in needed or not service.get("profiles")}
 
 
 def render(
@@ -66,9 +86,9 @@ def render(
     """
     rendered: dict[str, Any] = {}
     for name, service in services.items():
-        kept = {
-            key: value for key, value in service.items() if key not in {"ports", "container_name", "build", "networks"}
-        }
+        kept = {key: value for key, value in service.items() if key not in _NOT_KEPT}
+        if limits := (service.get("deploy") or {}).get("resources"):
+            kept["deploy"] = {"resources": limits}
         own_labels = _as_mapping(service.get("labels"))
         rendered[name] = kept | {
             "image": images[service["image"]],

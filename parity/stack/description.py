@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from parity.errors import SourceError
 from parity.scenario.duration import Seconds
-from parity.scenario.source import Place, Source, load_source, nearest
+from parity.scenario.source import Place, Source, WrongPartsError, found, joined, load_source, nearest, topmost
 
+#: Events of a history that a step's moment may name, beside the points that the log patterns declare.
+EVENT_NAMES = ("submit", "submitted", "delivery", "effect")
+_LISTED_EVENTS = ", ".join(EVENT_NAMES)
+#: What a step's moment can name.
+POINT_NAME = re.compile(r"[A-Za-z_][\w-]*")
 COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -59,7 +64,6 @@ class SubmitSection(_Section):
     """
 
     service: str | None = None
-    command: tuple[str, ...] | str | None = None
     body: str | None = None
     exchange: str = ""
     routing_key: str | None = None
@@ -107,13 +111,29 @@ class LogSection(_Section):
     @field_validator("points")
     @classmethod
     def _points_name_job(cls, value: dict[str, str]) -> dict[str, str]:
-        return {name: _pattern(pattern) for name, pattern in value.items()}
+        wrong: list[tuple[Place, str]] = []
+        for name, pattern in value.items():
+            try:
+                _pattern(pattern)
+            except ValueError as error:
+                wrong.append(((name,), f"{name}: {error}"))
+            if not POINT_NAME.fullmatch(name) or name in EVENT_NAMES:
+                wrong.append(((name,), f"{name!r} cannot name a point: expected a word, none of {_LISTED_EVENTS}"))
+        if wrong:
+            raise WrongPartsError(*wrong)
+        return value
+
+
+def _services(value: Any) -> Any:
+    if isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)):
+        return value
+    raise ValueError(f"expected a service or a list of services, found {found(value)}")
 
 
 class Setting(_Section):
     """A thing a scenario may turn, and the environment variable where the application reads it."""
 
-    service: str | tuple[str, ...]
+    service: Annotated[str | tuple[str, ...], BeforeValidator(_services)]
     environment: str
     type: Literal["text", "integer", "duration", "duration_range"] = "text"
     #: The unit the application reads it in.
@@ -154,8 +174,10 @@ class Description(_Section):
         try:
             if value.format(number=1) == value.format(number=2):
                 raise ValueError(f"the pattern {value!r} must contain {{number}}")
-        except (KeyError, IndexError) as error:
+        except (KeyError, IndexError, AttributeError) as error:
             raise ValueError(f"the pattern {value!r} may use only {{number}}") from error
+        if value.split() != [value]:
+            raise ValueError(f"the pattern {value!r} makes identities with spaces, which part a line's words")
         return value
 
 
@@ -190,46 +212,91 @@ def load_stack(name: str, *, root: Path) -> StackFiles:
     folder = (root / folder_name).resolve()
     base_path = next((folder / file for file in COMPOSE_NAMES if (folder / file).is_file()), None)
     if base_path is None:
-        raise SourceError(f"no compose file here; expected one of {', '.join(COMPOSE_NAMES)}", file=str(folder))
-    sources = [_compose_source(base_path)]
+        raise SourceError(_no_stack(folder_name, folder, root), file=folder_name)
     paths = [base_path]
     if overlay:
-        paths.append(_overlay_path(folder, overlay))
-        sources.append(_compose_source(paths[-1]))
-    services = tuple(dict.fromkeys(service for source in sources for service in source.data.get("services") or {}))
+        paths.append(_overlay_path(folder, folder_name, overlay))
+    sources = [_compose_source(path, shown=str(Path(folder_name) / path.relative_to(folder))) for path in paths]
+    _check_overlay(sources)
+    services = tuple(dict.fromkeys(str(service) for source in sources for service in source.data["services"] or {}))
     merged: dict[str, Any] = {}
     for source in sources:
         merged = _merge(merged, source.data.get("x-parity") or {})
     if not merged:
         raise sources[0].error("the section x-parity is missing: it tells parity how to submit and see effects")
-    description = sources[-1 if "x-parity" in sources[-1].data else 0].parse(Description, merged, under=("x-parity",))
-    _check_services(sources[0], description, services)
-    if description.database.schema_file and not (folder / description.database.schema_file).is_file():
-        raise sources[0].error(
-            f"no such file: {description.database.schema_file}", at=("x-parity", "database", "schema")
+    description = sources[-1].parse(Description, merged, under=("x-parity",), over=tuple(sources[:-1]))
+    wrong = [*_unknown_services(description, services), *_missing_files(description, folder)]
+    if wrong:
+        raise joined(
+            topmost(sources, ("x-parity", *place)).error(message, at=("x-parity", *place)) for place, message in wrong
         )
     return StackFiles(name=name, folder=folder, compose_files=tuple(paths), description=description, services=services)
 
 
-def _overlay_path(folder: Path, overlay: str) -> Path:
+def _no_stack(name: str, folder: Path, root: Path) -> str:
+    """What to say of a folder that has no compose file; names the nearest folder beside it that has one."""
+    expected = f"expected one of {', '.join(COMPOSE_NAMES)}"
+    parents = [parent for parent in (folder.parent, root / "compose") if parent.is_dir()]
+    files = {file for parent in parents for names in COMPOSE_NAMES for file in parent.glob(f"*/{names}")}
+    root = root.resolve()
+    known = sorted(
+        str(file.parent.resolve().relative_to(root)) for file in files if file.resolve().is_relative_to(root)
+    )
+    hint = nearest(name, [stack for stack in known if stack != name])
+    return f"no compose file here, {expected}{hint}" if folder.is_dir() else f"no such folder{hint or f'; {expected}'}"
+
+
+def _overlay_path(folder: Path, shown: str, overlay: str) -> Path:
     path = folder / "overlays" / f"{overlay}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in (folder / "overlays").glob("*.yaml"))
-        raise SourceError(f"no overlay {overlay!r}{nearest(overlay, known)}", file=str(folder / "overlays"))
+        hint = nearest(overlay, known) or "; there are none"
+        raise SourceError(f"no overlay {overlay!r}{hint}", file=str(Path(shown) / "overlays"))
     return path
 
 
-def _compose_source(path: Path) -> Source:
-    source = load_source(path)
-    if not isinstance(source.data, dict) or not isinstance(source.data.get("services", {}), dict):
-        raise source.error("expected a compose file: a mapping with `services`")
-    for name, service in (source.data.get("services") or {}).items():
-        if not isinstance(service, dict):
-            raise source.error(f"expected a mapping, found {type(service).__name__}", at=("services", name))
+def _compose_source(path: Path, *, shown: str) -> Source:
+    source = load_source(path, shown=shown)
+    if not isinstance(source.data, dict):
+        raise source.error(f"expected a compose file, a mapping with `services`; found {found(source.data)}")
+    source.data.setdefault("services", {})
+    for section in ("services", "x-parity"):
+        value = source.data.get(section)
+        if not isinstance(value, dict | None):
+            raise source.error(f"{section}: expected a mapping, found {found(value)}", at=(section,))
+    wrong = [
+        source.error(f"{name}: expected a mapping, found {found(service)}", at=("services", name))
+        for name, service in (source.data["services"] or {}).items()
+        if not isinstance(service, dict)
+    ]
+    if wrong:
+        raise joined(wrong)
     return source
 
 
-def _check_services(source: Source, description: Description, services: tuple[str, ...]) -> None:
+def _check_overlay(sources: list[Source]) -> None:
+    """An overlay changes services, or adds whole ones: a service with neither name nor image is a slip."""
+    base, *overlays = sources
+    known = list(base.data["services"] or {})
+    wrong = [
+        overlay.error(f"no service {name!r} to lay this over{nearest(name, known)}", at=("services", name), key=True)
+        for overlay in overlays
+        for name, service in (overlay.data["services"] or {}).items()
+        if name not in known and not {"image", "build", "extends"} & service.keys()
+    ]
+    if wrong:
+        raise joined(wrong)
+
+
+def _missing_files(description: Description, folder: Path) -> list[tuple[Place, str]]:
+    schema = description.database.schema_file
+    if schema is None or (folder / schema).is_file():
+        return []
+    known = sorted(str(file.relative_to(folder)) for file in folder.glob("*.sql"))
+    return [(("database", "schema"), f"no such file: {schema}{nearest(schema, known)}")]
+
+
+def _unknown_services(description: Description, services: tuple[str, ...]) -> list[tuple[Place, str]]:
     named: list[tuple[Place, str]] = [
         (("broker", "services", index), service) for index, service in enumerate(description.broker.services)
     ]
@@ -238,11 +305,16 @@ def _check_services(source: Source, description: Description, services: tuple[st
     if description.submit.service:
         named.append((("submit", "service"), description.submit.service))
     for name, setting in description.settings.items():
-        named.extend((("settings", name, "service"), service) for service in setting.services)
-    for place, service in named:
-        if service not in services:
-            message = f"no service {service!r} in the compose file{nearest(service, list(services))}"
-            raise source.error(message, at=("x-parity", *place))
+        one = isinstance(setting.service, str)
+        named += [
+            (("settings", name, "service", *(() if one else (index,))), service)
+            for index, service in enumerate(setting.services)
+        ]
+    return [
+        (place, f"no service {service!r} in the compose file{nearest(service, list(services))}")
+        for place, service in named
+        if service not in services
+    ]
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

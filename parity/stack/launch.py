@@ -9,8 +9,9 @@ from typing import Any
 import docker.types
 from docker.models.containers import Container
 
-from parity.errors import EngineError, StackError
+from parity.errors import EngineError
 from parity.scenario.duration import parse_duration_s
+from parity.stack import owner
 from parity.stack.engine import engine, translated
 
 #: What a compose service may state and a launched container follows.
@@ -55,6 +56,12 @@ _PASSED_OVER = frozenset(
 _HANDLED = frozenset(("image", "command", "entrypoint", "environment", "volumes", "tmpfs", "ulimits"))
 
 
+def cannot_follow(service: dict[str, Any]) -> list[str]:
+    """The keys of a compose service that `create` cannot follow."""
+    unknown = set(service) - set(_SAME_NAME) - _PASSED_OVER - _HANDLED
+    return sorted(key for key in unknown if service[key] and not key.startswith("x-"))
+
+
 def create(
     service: dict[str, Any],
     *,
@@ -69,7 +76,7 @@ def create(
     """Create (not start) a container as the compose service states it.
 
     Args:
-        service: The merged service.
+        service: The merged service, with nothing that `cannot_follow` names.
         image: The image reference to use.
         name: The container's name.
         network: The stack's network.
@@ -79,15 +86,8 @@ def create(
         stdin: Whether its standard input stays open.
 
     Raises:
-        StackError: The service states something that cannot be followed.
         EngineError: The engine refuses.
     """
-    unknown = sorted(set(service) - set(_SAME_NAME) - _PASSED_OVER - _HANDLED)
-    unknown = [key for key in unknown if not key.startswith("x-")]
-    if unknown:
-        raise StackError(
-            f"{alias}: parity cannot follow `{unknown[0]}` of a compose service for a container of its own"
-        )
     options: dict[str, Any] = {key: service[key] for key in _SAME_NAME if key in service}
     for key in ("command", "entrypoint"):
         if service.get(key) is not None:
@@ -101,7 +101,7 @@ def create(
             image,
             name=name,
             environment=_environment(service.get("environment")) | environment,
-            volumes=[_volume(volume) for volume in service.get("volumes") or []],
+            mounts=[_mount(volume, labels) for volume in service.get("volumes") or []],
             tmpfs=dict.fromkeys(_as_list(service.get("tmpfs")), ""),
             ulimits=_ulimits(service.get("ulimits") or {}),
             labels=labels,
@@ -150,16 +150,31 @@ def remove(container: Container) -> None:
 
 
 def _environment(given: Any) -> dict[str, str]:
+    """What a service sets. A variable without a value is one that the user's own environment did not have."""
     if isinstance(given, list):
-        given = {key: value for key, _, value in (str(item).partition("=") for item in given)}
-    return {str(key): str("" if value is None else value).replace("$$", "$") for key, value in (given or {}).items()}
+        given = {key: value if equals else None for key, equals, value in (str(item).partition("=") for item in given)}
+    return {str(key): str(value).replace("$$", "$") for key, value in (given or {}).items() if value is not None}
 
 
-def _volume(volume: Any) -> str:
+def _mount(volume: Any, labels: dict[str, str]) -> docker.types.Mount:
+    """A volume in either syntax. A named one is the stack's own, under the name the compose tool gives it."""
     if not isinstance(volume, dict):
-        return str(volume)
-    mode = "ro" if volume.get("read_only") else "rw"
-    return f"{volume['source']}:{volume['target']}:{mode}"
+        volume = _long_syntax(str(volume))
+    kind, source = volume.get("type", "volume"), volume.get("source")
+    read_only = bool(volume.get("read_only"))
+    if kind != "volume":
+        return docker.types.Mount(volume["target"], source, type=kind, read_only=read_only)
+    name = f"parity-{labels[owner.LABEL_STACK]}_{source}" if source else None
+    return docker.types.Mount(volume["target"], name, type=kind, read_only=read_only, labels=labels)
+
+
+def _long_syntax(volume: str) -> dict[str, Any]:
+    source, colon, rest = volume.partition(":")
+    if not colon:
+        return {"type": "volume", "target": source}
+    target, _, mode = rest.partition(":")
+    kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
+    return {"type": kind, "source": source, "target": target, "read_only": "ro" in mode.split(",")}
 
 
 def _as_list(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from parity.errors import ParityError, StackError
+from parity.errors import ParityError, SourceError, StackError
+from parity.scenario.source import joined
 from parity.stack import compose, launch, network, owner
 from parity.stack.broker import Broker
 from parity.stack.database import Database
@@ -56,23 +58,37 @@ class Blueprint:
 
     def fingerprint(self) -> str:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
-        text = repr(sorted((name, repr(service)) for name, service in self.backing.items()))
+        text = json.dumps({name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True)
         text += repr(self.files.description.database) + repr(self.files.description.broker)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _in_order(service: dict[str, Any]) -> dict[str, Any]:
+    """A service with its volumes in one order: the compose tool's own depends on how many files it merged."""
+    return service | {"volumes": sorted(map(str, service.get("volumes") or []))}
 
 
 def blueprint(files: StackFiles) -> Blueprint:
     """Have the compose tool merge a stack's files.
 
     Raises:
-        SourceError: It refuses them.
+        SourceError: It refuses them, or they state what parity cannot follow.
         EngineError: There is no compose tool.
     """
-    services = compose.merged_services(files)
-    for name, service in services.items():
-        if "image" not in service:
-            raise StackError(f"the service {name} of {files.name} names no image; parity needs one by name")
-    return Blueprint(files=files, services=services)
+    plan = Blueprint(files=files, services=compose.merged_services(files))
+    wrong = [
+        f"the service {name} names no image; parity needs one by name"
+        for name, service in plan.services.items()
+        if "image" not in service
+    ]
+    wrong += [
+        f"the service {name} states `{key}`, which parity cannot follow for the containers it makes one by one"
+        for name in sorted(plan.application)
+        for key in launch.cannot_follow(plan.services[name])
+    ]
+    if wrong:
+        raise joined(SourceError(message, file=str(files.compose_files[-1])) for message in wrong)
+    return plan
 
 
 class Stack:

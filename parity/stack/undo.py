@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,21 @@ from parity.stack.engine import engine, execute, translated
 
 Entry = dict[str, Any]
 
+_TRIES = 5
+
 
 class UndoJournal:
     """The undo entries of a stack, one file each.
 
     Args:
         folder: Where they are kept; it survives parity.
+        act: Does one undo.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, act: Callable[[Entry], None] | None = None) -> None:
         self._folder = folder
+        self._act = act or perform
+        self._lock = threading.Lock()
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
@@ -43,7 +50,7 @@ class UndoJournal:
         try:
             yield
         finally:
-            perform(entry)
+            self._act(entry)
             path.unlink(missing_ok=True)
 
     def replay(self) -> list[str]:
@@ -51,21 +58,33 @@ class UndoJournal:
 
         Returns:
             What was undone, a line each.
+
+        Raises:
+            FaultError: Some failed; their entries stay on disk, the others are done.
         """
-        done = []
+        done: list[str] = []
+        failed: list[str] = []
         for path in sorted(self._folder.glob("*.json"), reverse=True):
             entry = json.loads(path.read_text())
-            perform(entry)
+            try:
+                self._act(entry)
+            except FaultError as error:
+                failed.append(str(error))
+                continue
             path.unlink(missing_ok=True)
             done.append(f"{entry['do']} {entry.get('name', entry['container'][:12])}")
+        if failed:
+            raise FaultError("\n".join(failed))
         return done
 
     def _write(self, entry: Entry) -> Path:
-        taken = [int(path.stem) for path in self._folder.glob("*.json")]
-        path = self._folder / f"{max(taken, default=0) + 1:06d}.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(entry))
-        temporary.rename(path)
+        # Faults come and go from several threads, and two of them must not take the same number.
+        with self._lock:
+            taken = [int(path.stem) for path in self._folder.glob("*.json")]
+            path = self._folder / f"{max(taken, default=0) + 1:06d}.json"
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(entry))
+            temporary.rename(path)
         return path
 
 
@@ -101,8 +120,20 @@ def _start(container: Container, _: Entry) -> None:
 
 
 def _clear_network(container: Container, _: Entry) -> None:
-    if container.status in {"running", "paused"}:
-        network.clear(container)
+    for attempt in range(_TRIES):
+        container.reload()
+        # What is broken in a container's network namespace goes with it, when the container stops.
+        if container.status not in {"running", "paused"}:
+            return
+        try:
+            network.clear(container)
+        except ParityError:
+            # Another fault may stop or restart it at this very moment.
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _update(container: Container, entry: Entry) -> None:

@@ -50,6 +50,8 @@ def partitioned(step: Step, subjects: list[Subject], live: Live) -> Iterator[str
                 hit.append(subject)
                 _enter(undo, live, subject)
                 network.drop(subject.container, addresses=[addresses[name] for name in unseen])
+        if not hit:
+            raise FaultError(f"{len(subjects)} nodes cannot be parted into {step.shape}")
         yield _caught(hit)
 
 
@@ -64,9 +66,11 @@ def _unseen(shape: str, name: str, names: list[str]) -> list[str]:
     if shape == "halves":
         half = names[: count // 2]
         return [other for other in names if (other in half) != (name in half)]
-    sight = count // 4 if count > 3 else 0
     if count <= 3:
-        return [names[-1]] if place == 0 else [names[0]] if place == count - 1 else []
+        ends = {0: names[-1], count - 1: names[0]}
+        return [ends[place]] if count > 1 and place in ends else []
+    # A node sees itself and so many to either side: as few as make a majority.
+    sight = (count // 2 + 1) // 2
     near = {names[(place + step) % count] for step in range(-sight, sight + 1)}
     return [other for other in names if other not in near]
 

@@ -1,0 +1,87 @@
+"""Whether a stack has what a scenario asks of it, said before anything is started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from parity.errors import SourceError
+from parity.scenario.scenario import Scenario
+from parity.scenario.source import Place, Source, joined, nearest
+from parity.scenario.steps import EventCount, Step
+from parity.stack.description import EVENT_NAMES, Description, Setting, StackFiles
+
+_NUMBER = r"\d+(?:\.\d+)?"
+#: For each type of setting what the application can read, and how a message says so.
+_TYPES = {
+    "integer": (re.compile(r"\d+"), "a whole number"),
+    "duration": (re.compile(_NUMBER), "a number of {unit}"),
+    "duration_range": (re.compile(rf"{_NUMBER}(\.\.{_NUMBER})?"), "a number of {unit}, or a range such as 0.1..0.3"),
+}
+#: How many nodes a step of a kind or shape needs to mean anything.
+_NODES_MIN = {"partition": 2, "majorities-ring": 3, "queue follower": 2}
+
+
+def check_fits(scenario: Scenario, files: StackFiles, *, document: Source | None = None) -> None:
+    """Say what a scenario asks of a stack that it does not have.
+
+    Args:
+        scenario: The scenario.
+        files: The stack.
+        document: The scenario's file, so that the message can say where; None where it came from none.
+
+    Raises:
+        SourceError: Lists every such thing with its place and the nearest valid name.
+    """
+    wrong = [*_settings(scenario, files.description)]
+    for index, step in enumerate(scenario.steps):
+        wrong += [(("steps", index, *place), message) for place, message in _step(step, files.description)]
+    errors = [_error(f"{message} (stack {files.name})", place, scenario, document) for place, message in wrong]
+    if errors:
+        raise joined(errors)
+
+
+def _error(message: str, place: Place, scenario: Scenario, document: Source | None) -> SourceError:
+    if document is None:
+        return SourceError(message, file=f"the scenario {scenario.name}")
+    return document.error(message, at=place, key=True)
+
+
+def _settings(scenario: Scenario, description: Description) -> Iterator[tuple[Place, str]]:
+    known = description.settings
+    for name, value in scenario.settings.items():
+        if name not in known:
+            yield ("settings", name), f"no setting {name!r} here{nearest(name, list(known)) or '; there are none'}"
+        elif expected := _unreadable(known[name], str(value)):
+            yield ("settings", name), f"{name}: expected {expected}, found {value!r}"
+
+
+def _unreadable(setting: Setting, value: str) -> str:
+    """What the application can read in the value's stead; empty where it can read the value."""
+    if setting.type not in _TYPES:
+        return ""
+    pattern, expected = _TYPES[setting.type]
+    return "" if pattern.fullmatch(value) else expected.format(unit=setting.unit or "seconds")
+
+
+def _step(step: Step, description: Description) -> Iterator[tuple[Place, str]]:
+    if step.of_kind and step.of_kind not in description.kinds:
+        hint = nearest(step.of_kind, list(description.kinds)) or "; there are none"
+        yield ("of_kind",), f"no kind of job {step.of_kind!r} here{hint}"
+    if isinstance(step.at, EventCount):
+        yield from _moment(step.at, description)
+    if step.target == "worker holding a job" and not description.log.delivery:
+        yield (step.kind,), "nobody is known to hold a job: x-parity has no `log.delivery` pattern"
+    if step.target == "producer" and not description.submit.service:
+        yield (step.kind,), "there is no producer: parity publishes the jobs itself (`submit.body`)"
+    nodes = len(description.broker.services)
+    for what in (step.kind, step.shape or "", step.target):
+        if nodes < _NODES_MIN.get(what, 0):
+            yield (step.kind,), f"{what} needs {_NODES_MIN[what]} broker nodes, found {nodes}"
+
+
+def _moment(moment: EventCount, description: Description) -> Iterator[tuple[Place, str]]:
+    told = [name for name in EVENT_NAMES if name != "delivery" or description.log.delivery]
+    known = [*told, *description.log.points]
+    if moment.event not in known:
+        yield ("at",), f"no event {moment.event!r} is seen here{nearest(moment.event, known)}"
