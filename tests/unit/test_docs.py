@@ -18,12 +18,12 @@ from pydantic_core import PydanticUndefined
 from parity.check.verdict import Tally, Verdict
 from parity.cli.app import app
 from parity.history.events import Event, FaultPhase, Outcome, PhaseName
-from parity.run.docker import check_fits
+from parity.run.fits import check_fits
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.scenario import OnStack, Scenario, Workload, load_scenario
 from parity.scenario.steps import KINDS, NODES, TARGETS, WORKERS, Kind, Step
-from parity.stack import launch, owner, stack, submitter
-from parity.stack.description import Description, load_stack
+from parity.stack import compose, launch, owner, stack, submitter
+from parity.stack.description import EVENT_NAMES, Description, load_stack
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -233,6 +233,11 @@ def test_a_change_as_documented(name: str, kind: Kind) -> None:
     assert proved
 
 
+def test_events_that_a_moment_can_name() -> None:
+    text = section("scenarios.md", "Moments")
+    assert set(table(text[text.index("| Event |") :])) - {"committed"} == set(EVENT_NAMES)
+
+
 def test_every_target_has_its_row() -> None:
     assert set(own_table("scenarios.md", "Targets")) == set(TARGETS)
 
@@ -253,7 +258,8 @@ def test_every_command_and_option() -> None:
     """`run` and its options have a section, the others a row each."""
     options = commands()
     assert set(own_table("scenarios.md", "Running scenarios")) == options.pop("run")
-    documented = {cells[0]: cells[1] for cells in rows(section("stacks.md", "Keeping a stack"))}
+    places = section("stacks.md", "Keeping a stack") + section("scenarios.md", "Reports")
+    documented = {cells[0]: cells[1] for cells in rows(places)}
     named = {words.strip("`").split()[1]: text for words, text in documented.items()}
     assert named.keys() == options.keys()
     for name, wanted in options.items():
@@ -334,6 +340,11 @@ def test_keys_of_a_service_that_a_worker_follows() -> None:
     assert told["passed over"] - {"x-"} | told["followed at a stop"] == launch._PASSED_OVER
 
 
+def test_keys_of_a_service_that_is_not_kept() -> None:
+    (left_out,) = re.findall(r"^- (`build`.*?)are left out", page("stacks.md"), re.MULTILINE | re.DOTALL)
+    assert set(spans(left_out)) - {"resources"} == set(compose._NOT_KEPT)
+
+
 def test_images_that_can_be_replaced() -> None:
     named = set(re.findall(r"\$\{(PARITY_\w+)", (ROOT / REFERENCE / "compose.yaml").read_text()))
     assert {name for name in own_table("stacks.md", "Images") if name.startswith("PARITY_")} == named
@@ -353,10 +364,11 @@ def test_labels() -> None:
 def test_files_of_a_record() -> None:
     text = section("architecture.md", "Life of a run")
     files = table(text[text.index("| File |") :])
-    source = "".join(path.read_text() for path in (ROOT / "parity/run").glob("*.py"))
+    writers = [*(ROOT / "parity/run").glob("*.py"), ROOT / "parity/report/__init__.py"]
+    source = "".join(path.read_text() for path in writers)
     for name in files:
         assert f'"{name.rstrip("/")}"' in source, name
-    written = set(re.findall(r'"([a-z]+\.(?:json|jsonl|yaml|txt))"', source))
+    written = set(re.findall(r'"([a-z]+\.(?:json|jsonl|yaml|txt|html|xml))"', source))
     assert written <= set(files)
 
 
