@@ -30,7 +30,7 @@ DUPLICATED = 32
 QUEUED = 64
 #: The census found the job in a dead-letter queue.
 DEAD = 128
-#: The job had an effect that is gone again.
+#: The job had an effect that is gone again: a stranger to this run stays one.
 VANISHED = 256
 #: One delivery; the count is `account >> DELIVERIES_SHIFT`.
 DELIVERED = 512

@@ -21,7 +21,7 @@ from parity.run.steps import Steps
 from parity.run.watch import Watch
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
-from parity.scenario.steps import NODES, SAME, Step
+from parity.scenario.steps import IN_TURN, NODES, SAME, Step
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject
 from parity.stack.policy import set_policy
@@ -280,4 +280,4 @@ class DockerRun:
 
 
 def _concerns_nodes(step: Step) -> bool:
-    return step.target in (*NODES, SAME)
+    return step.target in (*NODES, IN_TURN, SAME)

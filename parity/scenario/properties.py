@@ -25,7 +25,7 @@ class Properties(BaseModel):
     redelivered_within: Seconds | None = None
     #: Deliveries a job may have beyond its first; a job beyond it belongs in the dead-letter queue, one below does not.
     delivery_limit: int | None = Field(default=None, ge=0)
-    #: Seconds from the end of the heal phase until every job submitted ok is done or dead-lettered.
+    #: Seconds from the start of the drain until every job submitted ok is done or dead-lettered.
     drained_within: Seconds | None = 60.0
     #: Submitted = done + dead-lettered + queued + in flight, at the census.
     conservation: bool = True

@@ -14,19 +14,21 @@ from parity.scenario.source import Place, WrongPartsError, found, nearest
 #: The worker that made the moment of the history which the step waited for.
 THAT_WORKER = "that worker"
 WORKERS = ("any worker", "worker holding a job", THAT_WORKER, "every worker")
-NODES = ("queue leader", "queue follower", "any node", "every node", "every node in turn")
+NODES = ("queue leader", "queue follower", "any node", "every node")
+#: One after the other, each when the whole stack is ready again.
+IN_TURN = "every node in turn"
 SERVICES = ("database", "producer")
 #: Roles that several could play at once.
 CHOSEN = ("any worker", "any node", "queue follower")
 SAME = "the same"
-TARGETS = (*WORKERS, *NODES, *SERVICES, SAME)
+TARGETS = (*WORKERS, *NODES, IN_TURN, *SERVICES, SAME)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What a kind of step takes."""
 
-    #: One line for `parity faults` and the documentation.
+    #: One line for the documentation.
     about: str
     #: Roles it can be aimed at; empty where the step has no target.
     targets: tuple[str, ...] = ()
@@ -49,7 +51,9 @@ KINDS: dict[str, Kind] = {
         targets=_PROCESSES,
         lasts="may",
     ),
-    "restart": Kind(about="graceful stop and start; in turn waits for each to be ready", targets=_PROCESSES),
+    "restart": Kind(
+        about="graceful stop and start; in turn waits for each to be ready", targets=(*_PROCESSES, IN_TURN)
+    ),
     "pause": Kind(about="every process of the container frozen", targets=_PROCESSES, lasts="must"),
     "out_of_memory": Kind(about="the kernel kills the container's largest process for memory", targets=WORKERS),
     "close_connections": Kind(about="the broker closes the clients' connections", targets=(*WORKERS, "producer")),
@@ -213,6 +217,8 @@ class Step(BaseModel):
             wrong.append((("pick",), f"`pick` chooses among several; {self.target or self.kind!r} leaves no choice"))
         if self.percent is not None and not 1 <= self.percent.low <= self.percent.high <= _PERCENT_MAX:
             wrong.append((("percent",), "percent: expected a share from 1 to 100"))
+        if self.times.low < 1:
+            wrong.append((("times",), "times: expected at least 1"))
         if self.kbit is not None and self.kbit.low < 1:
             wrong.append((("kbit",), "kbit: expected at least 1"))
         wrong += [((), f"{self.kind} needs `{name}`") for name in kind.needs if getattr(self, name) is None]

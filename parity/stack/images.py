@@ -21,6 +21,8 @@ Progress = Callable[[str], None]
 
 #: Images of this prefix are parity's own: built from the folder of the same name.
 OWN_PREFIX = "parity/"
+#: The Dockerfiles that parity comes with; a stack elsewhere takes the network tools from here.
+_SHIPPED = Path(__file__).parents[2] / "compose" / "images"
 SUITE = "bookworm"
 OFFICIAL_BASE = f"debian:{SUITE}-slim"
 #: Raised whenever the way images are built changes, so that older ones are not taken for the same.
@@ -87,7 +89,7 @@ def _find_or_pull(reference: str, progress: Progress) -> str:
 
 def _own_tag(name: str, folder: Path) -> str:
     short = name.removeprefix(OWN_PREFIX).partition(":")[0]
-    context = folder / short
+    context = _context(short, folder)
     if not (context / "Dockerfile").is_file():
         known = sorted(path.parent.name for path in folder.glob("*/Dockerfile"))
         raise ImageError(f"no Dockerfile for {name}: {context} has none; there are {', '.join(known) or 'no images'}")
@@ -99,8 +101,13 @@ def _own_tag(name: str, folder: Path) -> str:
     return f"{OWN_PREFIX}{short}:{digest.hexdigest()[:16]}"
 
 
+def _context(short: str, folder: Path) -> Path:
+    """Where an image's Dockerfile is: beside the stack, else among those that parity comes with."""
+    return folder / short if (folder / short).is_dir() else _SHIPPED / short
+
+
 def _build(name: str, tag: str, folder: Path, base: str, progress: Progress) -> None:
-    context = folder / tag.removeprefix(OWN_PREFIX).partition(":")[0]
+    context = _context(tag.removeprefix(OWN_PREFIX).partition(":")[0], folder)
     progress(f"building {name}")
     arguments = {"BASE": base} | {key: os.environ[key] for key in _APT_PROXY_NAMES if key in os.environ}
     try:

@@ -412,6 +412,10 @@ def test_an_example_loads(example: Example, tmp_path: Path) -> None:
     elif kind == "compose":
         write_own_stack(tmp_path)
         assert load_stack(str(tmp_path), root=ROOT).description.version == 1
+    elif kind == "scenario":
+        path = tmp_path / "scenario.yaml"
+        path.write_text(example.text)
+        check_fits(load_scenario(path), load_stack(REFERENCE, root=ROOT))
     else:
         assert kind == "scenario on the stack above"
         path = tmp_path / "scenario.yaml"

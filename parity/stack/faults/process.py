@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from parity.errors import FaultError
-from parity.scenario.steps import Step
+from parity.scenario.steps import IN_TURN, Step
 from parity.stack import launch
 from parity.stack.engine import translated, wait_for
 from parity.stack.faults.live import Live, Subject
@@ -44,7 +44,7 @@ def stopped(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
 @contextlib.contextmanager
 def restarted(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     """A graceful stop and a start; `in turn` waits until each is ready before the next."""
-    in_turn = step.target.endswith("in turn")
+    in_turn = step.target == IN_TURN
     proofs = []
     for batch in [[subject] for subject in subjects] if in_turn else [subjects]:
         with stopped(step, batch, live) as proof:
@@ -127,7 +127,8 @@ def _stop(subject: Subject, live: Live) -> None:
     if subject.role == "worker":
         live.group.stop(subject.name)
         return
-    definition = live.stack.plan.services.get(subject.name, {})
+    service = live.stack.plan.files.description.submit.service if subject.role == "producer" else subject.name
+    definition = live.stack.plan.services[str(service)]
     with translated(f"stop {subject.name}"):
         subject.container.stop(timeout=launch.stop_grace_s(definition))
 
