@@ -7,6 +7,7 @@ joins it: nothing is left on the host, and whatever parity forgets dies with the
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -143,6 +144,17 @@ def caught(container: Container) -> int:
 def queued(container: Container) -> str:
     """The queueing discipline of the container's interface, with its statistics."""
     return _in_namespace(container, ["tc", "-s", "qdisc", "show", "dev", "eth0"]).strip()
+
+
+def held_back(container: Container) -> int:
+    """How many packets the token bucket has made wait."""
+    return overlimits(queued(container))
+
+
+def overlimits(shown: str) -> int:
+    """How often a token bucket was empty, from what `tc -s qdisc` shows; 0 where there is none."""
+    found = re.search(r"^qdisc tbf .*\n.*overlimits (\d+)", shown, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def clear(container: Container) -> None:

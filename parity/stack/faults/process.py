@@ -81,9 +81,14 @@ def out_of_memory(step: Step, subjects: list[Subject], live: Live) -> Iterator[s
             used = int(stats["memory_stats"]["usage"])
             limit = used + 4 * 1024 * 1024
             subject.container.update(mem_limit=limit, memswap_limit=limit)
-            # The allocation is small beside the worker, so that the worker is what the kernel picks.
-            subject.container.exec_run(["sh", "-c", "x=$(head -c 64000000 /dev/zero | tr '\\0' x)"], detach=True)
-    yield _exited(subjects)
+            # Of the worker and what takes the memory, it is the worker that the kernel is to pick.
+            hungry = "echo 1000 > /proc/1/oom_score_adj; x=$(head -c 64000000 /dev/zero | tr '\\0' x)"
+            subject.container.exec_run(["sh", "-c", hungry], detach=True)
+    proof = _exited(subjects)
+    for subject in subjects:
+        if not subject.container.attrs["State"]["OOMKilled"]:
+            raise FaultError(f"{proof}, but not for memory")
+    yield proof
 
 
 @contextlib.contextmanager

@@ -30,7 +30,8 @@ class _Alarm:
 
 _DISK = _Alarm(
     command="set_disk_free_limit",
-    extreme=("999TB",),
+    # The largest unit that 3.10 takes.
+    extreme=("900000GB",),
     read="rabbit_disk_monitor:get_disk_free_limit().",
     shown_as="disk_free_alarm",
 )
