@@ -37,10 +37,10 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
     """Run a command of the tools image in a container's network namespace.
 
     Returns:
-        Its output.
+        Its standard output.
 
     Raises:
-        FaultError: It failed; carries its output.
+        FaultError: It failed; carries what it printed on standard error.
     """
     script = f"cat > {_RULES} <<'END'\n{stdin_script}\nEND\nexec {' '.join(command)}" if stdin_script else ""
     labels = {key: value for key, value in container.labels.items() if key.startswith(owner.LABEL)}
@@ -53,7 +53,6 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
                 cap_add=["NET_ADMIN"],
                 labels=labels | {owner.LABEL_ROLE: "tools"},
                 remove=True,
-                stderr=True,
             )
     except Exception as error:
         cause = error.__cause__
@@ -138,7 +137,7 @@ def make_proxy(container: Container, *, delay_ms: int) -> Container:
 
 def caught(container: Container) -> int:
     """How many packets the rules have caught so far."""
-    return sum(_counters(json.loads(_in_namespace(container, ["nft", "-j", "list", "ruleset"]))))
+    return counted(json.loads(_in_namespace(container, ["nft", "-j", "list", "ruleset"])))
 
 
 def queued(container: Container) -> str:
@@ -199,10 +198,13 @@ def _load(container: Container, chains: list[str], *, family: str = "inet") -> N
     _in_namespace(container, ["nft", "-f", _RULES], stdin_script=f"table {family} {TABLE} {{\n{body}\n}}")
 
 
-def _counters(ruleset: Any) -> list[int]:
-    if isinstance(ruleset, dict):
-        own = [int(ruleset["counter"]["packets"])] if isinstance(ruleset.get("counter"), dict) else []
-        return own + [count for value in ruleset.values() for count in _counters(value)]
-    if isinstance(ruleset, list):
-        return [count for value in ruleset for count in _counters(value)]
-    return []
+def counted(ruleset: dict[str, Any]) -> int:
+    """How many packets parity's own rules counted; the engine has counters of its own in every container."""
+    rules = [item["rule"] for item in ruleset["nftables"] if "rule" in item]
+    return sum(
+        int(expression["counter"]["packets"])
+        for rule in rules
+        if rule["table"] == TABLE
+        for expression in rule["expr"]
+        if isinstance(expression.get("counter"), dict)
+    )
