@@ -55,7 +55,7 @@ KINDS: dict[str, Kind] = {
         about="graceful stop and start; in turn waits for each to be ready", targets=(*_PROCESSES, IN_TURN)
     ),
     "pause": Kind(about="every process of the container frozen", targets=_PROCESSES, lasts="must"),
-    "out_of_memory": Kind(about="the kernel kills the container's largest process for memory", targets=WORKERS),
+    "out_of_memory": Kind(about="the kernel kills the container's first process for memory", targets=WORKERS),
     "close_connections": Kind(about="the broker closes the clients' connections", targets=(*WORKERS, "producer")),
     "isolate": Kind(
         about="packets to and from a node are dropped, silently",

@@ -7,6 +7,7 @@ joins it: nothing is left on the host, and whatever parity forgets dies with the
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -36,10 +37,10 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
     """Run a command of the tools image in a container's network namespace.
 
     Returns:
-        Its output.
+        Its standard output.
 
     Raises:
-        FaultError: It failed; carries its output.
+        FaultError: It failed; carries what it printed on standard error.
     """
     script = f"cat > {_RULES} <<'END'\n{stdin_script}\nEND\nexec {' '.join(command)}" if stdin_script else ""
     labels = _own_labels(container)
@@ -52,7 +53,6 @@ def _in_namespace(container: Container, command: list[str], stdin_script: str = 
                 cap_add=["NET_ADMIN"],
                 labels=labels | {owner.LABEL_ROLE: "tools"},
                 remove=True,
-                stderr=True,
             )
     except Exception as error:
         cause = error.__cause__
@@ -137,12 +137,23 @@ def make_proxy(container: Container, *, delay_ms: int) -> Container:
 
 def caught(container: Container) -> int:
     """How many packets the rules have caught so far."""
-    return sum(_counters(json.loads(_in_namespace(container, ["nft", "-j", "list", "ruleset"]))))
+    return counted(json.loads(_in_namespace(container, ["nft", "-j", "list", "ruleset"])))
 
 
 def queued(container: Container) -> str:
     """The queueing discipline of the container's interface, with its statistics."""
     return _in_namespace(container, ["tc", "-s", "qdisc", "show", "dev", "eth0"]).strip()
+
+
+def held_back(container: Container) -> int:
+    """How many packets the token bucket has made wait."""
+    return overlimits(queued(container))
+
+
+def overlimits(shown: str) -> int:
+    """How often a token bucket was empty, from what `tc -s qdisc` shows; 0 where there is none."""
+    found = re.search(r"^qdisc tbf .*\n.*overlimits (\d+)", shown, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def clear(container: Container) -> None:
@@ -192,10 +203,13 @@ def _load(container: Container, chains: list[str], *, family: str = "inet") -> N
     _in_namespace(container, ["nft", "-f", _RULES], stdin_script=f"table {family} {TABLE} {{\n{body}\n}}")
 
 
-def _counters(ruleset: Any) -> list[int]:
-    if isinstance(ruleset, dict):
-        own = [int(ruleset["counter"]["packets"])] if isinstance(ruleset.get("counter"), dict) else []
-        return own + [count for value in ruleset.values() for count in _counters(value)]
-    if isinstance(ruleset, list):
-        return [count for value in ruleset for count in _counters(value)]
-    return []
+def counted(ruleset: dict[str, Any]) -> int:
+    """How many packets parity's own rules counted; the engine has counters of its own in every container."""
+    rules = [item["rule"] for item in ruleset["nftables"] if "rule" in item]
+    return sum(
+        int(expression["counter"]["packets"])
+        for rule in rules
+        if rule["table"] == TABLE
+        for expression in rule["expr"]
+        if isinstance(expression.get("counter"), dict)
+    )

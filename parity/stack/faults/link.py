@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from docker.models.containers import Container
 
-from parity.errors import FaultError
 from parity.scenario.steps import Step
 from parity.stack import launch, network
 from parity.stack.engine import translated, wait_for
@@ -114,10 +113,7 @@ def throttled(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     assert step.kbit is not None
     kbit = step.kbit.value
     with _each(subjects, live, lambda container: network.throttle(container, kbit=kbit)):
-        shown = network.queued(subjects[0].container)
-        if "tbf" not in shown:
-            raise FaultError(f"{subjects[0].name} has no token bucket: {shown}")
-        yield shown.splitlines()[0]
+        yield _caught(subjects, "packets held back", enough=any, count=network.held_back)
 
 
 @contextlib.contextmanager
@@ -135,12 +131,16 @@ def _enter(undo: contextlib.ExitStack, live: Live, subject: Subject) -> None:
 
 
 def _caught(
-    subjects: list[Subject], what: str = "packets dropped", *, enough: Callable[[Iterable[int]], bool] = all
+    subjects: list[Subject],
+    what: str = "packets dropped",
+    *,
+    enough: Callable[[Iterable[int]], bool] = all,
+    count: Callable[[Container], int] = network.caught,
 ) -> str:
     """Wait until the rules caught something: a fault that catches nothing was never there."""
 
     def look() -> tuple[str | None, str]:
-        counts = {subject.name: network.caught(subject.container) for subject in subjects}
+        counts = {subject.name: count(subject.container) for subject in subjects}
         last = ", ".join(f"{name} {count}" for name, count in counts.items())
         return (last if enough(counts.values()) else None), last
 

@@ -81,9 +81,14 @@ def out_of_memory(step: Step, subjects: list[Subject], live: Live) -> Iterator[s
             used = int(stats["memory_stats"]["usage"])
             limit = used + 4 * 1024 * 1024
             subject.container.update(mem_limit=limit, memswap_limit=limit)
-            # The allocation is small beside the worker, so that the worker is what the kernel picks.
-            subject.container.exec_run(["sh", "-c", "x=$(head -c 64000000 /dev/zero | tr '\\0' x)"], detach=True)
-    yield _exited(subjects)
+            # Of the worker and what takes the memory, it is the worker that the kernel is to pick.
+            hungry = "echo 1000 > /proc/1/oom_score_adj; x=$(head -c 64000000 /dev/zero | tr '\\0' x)"
+            subject.container.exec_run(["sh", "-c", hungry], detach=True)
+    proof = _exited(subjects)
+    for subject in subjects:
+        if not subject.container.attrs["State"]["OOMKilled"]:
+            raise FaultError(f"{proof}, but not for memory")
+    yield proof
 
 
 @contextlib.contextmanager
@@ -105,17 +110,22 @@ def slowed_down(step: Step, subjects: list[Subject], live: Live) -> Iterator[str
 
 @contextlib.contextmanager
 def connections_closed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
-    """The broker closes the clients' connections."""
+    """The broker closes the clients' connections, each client's once."""
     del step
-    addresses = {launch.address(subject.container) for subject in subjects}
+    waiting = {subject.name: launch.address(subject.container) for subject in subjects}
+    closed: dict[str, int] = {}
 
-    def look() -> tuple[int | None, str]:
+    def look() -> tuple[bool | None, str]:
         # The management API lists a new connection only after its statistics interval.
-        closed = live.stack.broker.close_connections(live.virtual_host, addresses)
-        return (closed or None), "the broker lists no connection of theirs"
+        for name, address in list(waiting.items()):
+            count = live.stack.broker.close_connections(live.virtual_host, {address})
+            if count:
+                closed[name] = count
+                del waiting[name]
+        return (None if waiting else True), f"the broker lists no connection of {', '.join(waiting)}"
 
-    closed = wait_for(f"a connection of {_names(subjects)} to close", look, within_s=10)
-    yield f"the broker closed {closed} connections"
+    wait_for(f"a connection of {_names(subjects)} to close", look, within_s=10)
+    yield "connections closed: " + ", ".join(f"{name} {count}" for name, count in sorted(closed.items()))
 
 
 def _kill(subject: Subject) -> None:
