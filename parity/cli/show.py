@@ -82,9 +82,11 @@ class Screen:
         lines = [f"{place}: [{colour}]{result.verdict}[/] ({mark}) in {result.seconds:.1f} s"]
         if result.error:
             lines.append(f"    {escape(result.error)}")
-        for finding in result.findings:
-            if finding.verdict is not Verdict.HOLDS:
-                lines.append(f"    {finding.property} {finding.verdict}: {escape(finding.reason)}")
+        lines += [
+            f"    {finding.property} {finding.verdict}: {escape(finding.reason)}"
+            for finding in result.findings
+            if finding.verdict is not Verdict.HOLDS
+        ]
         lines.append(f"    {escape(str(result.record))}")
         self._say(lines)
 
