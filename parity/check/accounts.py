@@ -30,9 +30,11 @@ DUPLICATED = 32
 QUEUED = 64
 #: The census found the job in a dead-letter queue.
 DEAD = 128
+#: The job had an effect that is gone again.
+VANISHED = 256
 #: One delivery; the count is `account >> DELIVERIES_SHIFT`.
-DELIVERED = 256
-DELIVERIES_SHIFT = 8
+DELIVERED = 512
+DELIVERIES_SHIFT = 9
 
 #: Anything that tells of a submit: without one of these nobody submitted the job.
 ANY_SUBMIT = SUBMITTED | OK | FAIL | INFO
@@ -139,9 +141,9 @@ class Accounts(dict[int, int]):
         """How many jobs have an account that is wanted."""
         return sum(count for account, count in self.totals().items() if wanted(account))
 
-    def select(self, wanted: Callable[[int], bool]) -> Jobs:
-        """The jobs with an account that is wanted."""
-        return Jobs(self.count(wanted), tuple(nsmallest(WITNESSES_MAX, self._numbers(wanted))))
+    def select(self, wanted: Callable[[int], bool], *, first: int = WITNESSES_MAX) -> Jobs:
+        """The jobs with an account that is wanted, and so many of the first of them by number."""
+        return Jobs(self.count(wanted), tuple(nsmallest(first, self._numbers(wanted))))
 
     def _numbers(self, wanted: Callable[[int], bool]) -> Iterator[int]:
         yield from (job for job, account in self.items() if wanted(account))

@@ -21,6 +21,7 @@ from parity.check.accounts import (
     OK,
     QUEUED,
     SUBMITTED,
+    VANISHED,
     Accounts,
 )
 from parity.check.custody import Custody
@@ -161,7 +162,9 @@ class Ledger:
     def _effect(self, event: Effect, account: int) -> None:
         """An effect that is not simply a job's first one before the drain."""
         if event.count == 0:
-            self.accounts[event.job] = account & ~EFFECT
+            if account & EFFECT:
+                self.accounts[event.job] = (account & ~EFFECT) | VANISHED
+                self.late.discard(event.job)
             return
         if "drain" in self.phases and not account & EFFECT:
             if account & OK:

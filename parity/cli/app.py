@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from parity.cli.reports import report, reporting
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.cli.stacks import doctor, down, logs, status, up
@@ -66,12 +67,13 @@ def run(
     chosen = select(scenarios or [], everything=everything, stack=stack, root=Path.cwd())
     seed = screen.announce_seed(seed)
     results: list[Result] = []
-    with screen.working():
+    with screen.working(), reporting(out, screen) as report_on:
         runs = run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes)
         with contextlib.closing(runs):
             for result in runs:
                 results.append(result)
                 screen.result(result)
+                report_on(result)
                 if as_json:
                     sys.stdout.write(json.dumps(result.as_dict()) + "\n")
                     sys.stdout.flush()
@@ -80,7 +82,7 @@ def run(
     raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
 
 
-for command in (up, down, status, logs, doctor):
+for command in (up, down, status, logs, doctor, report):
     app.command()(command)
 
 

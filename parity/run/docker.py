@@ -24,6 +24,7 @@ from parity.scenario.scenario import Scenario
 from parity.scenario.steps import NODES, SAME, Step
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject
+from parity.stack.policy import set_policy
 from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
@@ -118,6 +119,7 @@ class DockerRun:
             group=self.application.group,
             submitters=self.application.submitters,
             holding=self.recorder.holding,
+            latest=self.recorder.latest,
         )
         return Steps(self.scenario, live, self.recorder, change=self._change, workload_done=self._workload_done)
 
@@ -182,8 +184,7 @@ class DockerRun:
             self.application.scale(step.workers.value)
             return f"{len(self.application.group)} workers"
         assert step.policy is not None
-        self.stack.broker.set_policy(self.name, "parity", step.policy)
-        return str(step.policy)
+        return set_policy(self.stack.broker, self.name, step.policy, queues=self.description.queues.work)
 
     def _heal(self) -> bool:
         """Wait until every node is up, no partition is left, and every queue has all its members."""

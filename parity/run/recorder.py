@@ -45,6 +45,8 @@ class Recorder:
         self._changed = threading.Condition(threading.RLock())
         self._numbers: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
+        #: The instance that made the latest event of a name.
+        self._latest: dict[str, str] = {}
         self._ends = {"committed", "acknowledged"} & self._points.keys()
         #: Who was handed a job last, and which of the points that end its work are still to come.
         self._holders: dict[int, tuple[str, set[str]]] = {}
@@ -70,8 +72,9 @@ class Recorder:
         with self._changed:
             self._writer.write(make(t_us=self.now_us(), **fields))
 
-    def _count(self, name: str) -> None:
+    def _count(self, name: str, instance: str = "") -> None:
         self._counts[name] += 1
+        self._latest[name] = instance
         self._changed.notify_all()
 
     def submit(self, number: int, kind: str) -> str:
@@ -111,7 +114,7 @@ class Recorder:
                 self._holders.pop(number, None)
                 self._holders[number] = (instance, set(self._ends))
                 self.record(Delivery, job=number, worker=instance, redelivered=None if flag is None else flag == "1")
-                self._count("delivery")
+                self._count("delivery", instance)
             return
         for point, pattern in self._points.items():
             if match := pattern.search(text):
@@ -121,7 +124,7 @@ class Recorder:
                         return
                     self._pass(number, instance, point)
                     self.record(Point, job=number, worker=instance, point=point)
-                    self._count(point)
+                    self._count(point, instance)
                 return
 
     def _pass(self, number: int, instance: str, point: str) -> None:
@@ -177,6 +180,11 @@ class Recorder:
         """The instances that hold a job now, the one with the youngest delivery first."""
         with self._changed:
             return list(dict.fromkeys(holder for holder, _ in reversed(self._holders.values())))
+
+    def latest(self, name: str) -> str:
+        """The instance that made the latest event of a name; empty where none did."""
+        with self._changed:
+            return self._latest.get(name, "")
 
     def working(self) -> bool:
         """Whether a living instance was handed a job that has no effect so far."""

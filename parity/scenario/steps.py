@@ -11,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from parity.scenario.ranges import Draws, IntRange, SecondsRange
 from parity.scenario.source import Place, WrongPartsError, found, nearest
 
-WORKERS = ("any worker", "worker holding a job", "every worker")
+#: The worker that made the moment of the history which the step waited for.
+THAT_WORKER = "that worker"
+WORKERS = ("any worker", "worker holding a job", THAT_WORKER, "every worker")
 NODES = ("queue leader", "queue follower", "any node", "every node", "every node in turn")
 SERVICES = ("database", "producer")
 #: Roles that several could play at once.
@@ -98,6 +100,8 @@ KINDS: dict[str, Kind] = {
 
 _PERCENT_MAX = 100
 _PARAMETERS = ("cut", "direction", "shape", "by", "percent", "kbit", "policy", "jobs", "of_kind", "workers")
+#: Events that no worker makes.
+_NO_WORKERS = ("submit", "submitted", "effect")
 #: A point of the history that a step may wait for: an event's name and how many of them.
 _EVENT = re.compile(r"([A-Za-z_][\w-]*)\s+(\d+\s*(?:\.\.\s*\d+)?)")
 
@@ -199,6 +203,8 @@ class Step(BaseModel):
         if kind.targets and self.target not in kind.targets:
             hint = nearest(self.target, list(kind.targets))
             wrong.append(((self.kind,), f"{self.kind} cannot aim at {self.target!r}{hint}"))
+        if self.target == THAT_WORKER and (not isinstance(self.at, EventCount) or self.at.event in _NO_WORKERS):
+            wrong.append((("at",), f"{THAT_WORKER!r} needs `at` with what a worker does, such as `delivery 5..20`"))
         if self.at is not None and self.after is not None:
             wrong.append((("after",), "`at` counts from the start, `after` from the step before: choose one"))
         if kind.lasts == "must" and self.lasts is None:

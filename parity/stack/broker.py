@@ -132,6 +132,17 @@ class Broker:
         answer = self.request("GET", f"queues/{quote(virtual_host, safe='')}?{fresh}")
         return [self._queue_state(queue) for queue in answer or []]
 
+    def queue(self, virtual_host: str, name: str) -> dict[str, Any] | None:
+        """A queue as the management API shows it; None where there is none.
+
+        Raises:
+            StackError: No node answers.
+        """
+        shown: dict[str, Any] | None = self.request(
+            "GET", f"queues/{quote(virtual_host, safe='')}/{quote(name, safe='')}"
+        )
+        return shown
+
     def _queue_state(self, queue: dict[str, Any]) -> QueueState:
         members = queue.get("members") or [queue.get("node")]
         online = queue.get("online") or ([queue.get("node")] if queue.get("state", "running") == "running" else [])

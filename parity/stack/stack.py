@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -57,9 +58,14 @@ class Blueprint:
 
     def fingerprint(self) -> str:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
-        text = repr(sorted((name, repr(service)) for name, service in self.backing.items()))
+        text = json.dumps({name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True)
         text += repr(self.files.description.database) + repr(self.files.description.broker)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _in_order(service: dict[str, Any]) -> dict[str, Any]:
+    """A service with its volumes in one order: the compose tool's own depends on how many files it merged."""
+    return service | {"volumes": sorted(map(str, service.get("volumes") or []))}
 
 
 def blueprint(files: StackFiles) -> Blueprint:

@@ -63,6 +63,9 @@ class CommandSubmitter(Submitter):
         self.container = make()
         self._lock = threading.Lock()
         self._closed = False
+        self._running = False
+        #: Written to the command, which has not said what became of them.
+        self._under_way: set[str] = set()
         self._open()
 
     def _open(self) -> None:
@@ -73,6 +76,7 @@ class CommandSubmitter(Submitter):
         self._stream = stream
         self._socket = cast("socket.socket", getattr(stream, "_sock", stream))
         launch.start(self.container)
+        self._running = True
         self._thread = threading.Thread(target=self._read, args=(stream,), name="submit", daemon=True)
         self._thread.start()
 
@@ -80,18 +84,19 @@ class CommandSubmitter(Submitter):
         """Write the job's line to the command. A command that died takes nothing: the outcome is `fail`."""
         line = f"{identity} {kind}".strip() + "\n"
         with self._lock:
-            if not self._thread.is_alive():
+            if not self._running:
                 self._on_outcome(identity, "fail", "the submit command is not running")
                 return
+            self._under_way.add(identity)
             try:
                 self._socket.sendall(line.encode())
             except OSError as error:
-                self._on_outcome(identity, "info", f"the submit command broke off: {error}")
+                self._settle(identity, "info", f"the submit command broke off: {error}")
 
     def restart(self) -> None:
         """Start the command again after it died."""
+        self._thread.join(timeout=10)
         with self._lock:
-            self._thread.join(timeout=10)
             self._open()
 
     def finish(self) -> None:
@@ -123,6 +128,16 @@ class CommandSubmitter(Submitter):
                 self.failure = f"the connection to the submit command broke off: {error}"
         except SubmitError as error:
             self.failure = str(error)
+        with self._lock:
+            self._running = False
+            for identity in list(self._under_way):
+                self._settle(identity, "info", "the submit command ended")
+
+    def _settle(self, identity: str, outcome: Outcome, reason: str) -> None:
+        """Tell a job's outcome, once: what comes after the command broke off is about the same submit."""
+        if identity in self._under_way:
+            self._under_way.discard(identity)
+            self._on_outcome(identity, outcome, reason)
 
     def _outcome(self, line: str) -> None:
         word, _, rest = line.partition(" ")
@@ -133,6 +148,7 @@ class CommandSubmitter(Submitter):
                 f"{self.container.name} printed {line[:200]!r} where `ok JOB`, `fail JOB` or `unknown JOB` was "
                 f"expected; its last lines:\n{log_tail(self.container)}"
             )
+        self._under_way.discard(identity)
         self._on_outcome(identity, outcome, reason)
 
 

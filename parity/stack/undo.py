@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from parity.stack import network
 from parity.stack.engine import engine, execute, translated
 
 Entry = dict[str, Any]
+
+_TRIES = 5
 
 
 class UndoJournal:
@@ -117,8 +120,20 @@ def _start(container: Container, _: Entry) -> None:
 
 
 def _clear_network(container: Container, _: Entry) -> None:
-    if container.status in {"running", "paused"}:
-        network.clear(container)
+    for attempt in range(_TRIES):
+        container.reload()
+        # What is broken in a container's network namespace goes with it, when the container stops.
+        if container.status not in {"running", "paused"}:
+            return
+        try:
+            network.clear(container)
+        except ParityError:
+            # Another fault may stop or restart it at this very moment.
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _update(container: Container, entry: Entry) -> None:

@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 from check_histories import delivered, done, effect, exited, submitted
 from hypothesis import event as note
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parity.check import accounts, judge
@@ -288,6 +288,7 @@ def eager_sweeps():
 
 
 @settings(max_examples=400, deadline=None)
+@example([Effect(t_us=0, job=3, count=1), Effect(t_us=0, job=3, count=0)])
 @given(histories())
 def test_the_ledger_agrees_with_the_naive_one(history):
     judgement = judge(history, CLAIMS)

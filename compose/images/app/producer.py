@@ -45,7 +45,12 @@ class Producer:
         self._delivery_mode = int(choice(environment, "DELIVERY_MODE", "2", "1"))
         self._window = max(1, int(number(environment, "PUBLISH_WINDOW", DEFAULT_WINDOW)))
         self._queue = settings.queue
-        self._link = Link(settings, on_ready=self._session_ready, on_lost=self._session_lost)
+        self._link = Link(
+            settings,
+            on_ready=self._session_ready,
+            on_lost=self._session_lost,
+            first_node=settings.first_node or 0,
+        )
         self._session: Session | None = None
         #: Read but not yet written to any connection, each with the time it fails at.
         self._pending: deque[tuple[Job, float]] = deque()

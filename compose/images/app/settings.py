@@ -110,6 +110,8 @@ class BrokerSettings:
     dead_letter_queue: str
     delivery_limit: int
     heartbeat_s: int
+    #: Which of the URLs to try first; None where nobody said which instance this is.
+    first_node: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> BrokerSettings:
@@ -128,6 +130,8 @@ class BrokerSettings:
             dead_letter_queue=environment.get("DEAD_LETTER_QUEUE", "jobs.dead"),
             delivery_limit=int(number(environment, "DELIVERY_LIMIT", DEFAULT_DELIVERY_LIMIT)),
             heartbeat_s=int(number(environment, "HEARTBEAT_S", 10)),
+            # Instances count from 1, so that each of the first few begins at a node of its own.
+            first_node=int(number(environment, "INSTANCE", 1)) - 1 if environment.get("INSTANCE") else None,
         )
 
     def queue_arguments(self) -> dict[str, Any]:

@@ -7,8 +7,6 @@ It says on standard output what it does, every line but `acknowledged` before th
     acknowledged <id>                   the acknowledgement was handed to the connection
     rejected <id>                       the job failed and is given back
     disconnected                        the broker was lost, and with it every job not acknowledged
-
-    disconnected                        the broker was lost, and every job not acknowledged with it
 """
 
 from __future__ import annotations
@@ -179,8 +177,8 @@ class Worker:
             broker,
             on_ready=self._consume,
             on_lost=lambda _session, _reason: say("disconnected"),
-            # The workers' names spread them over the nodes; hash() would differ from run to run.
-            first_node=zlib.crc32(name.encode()),
+            # Their numbers spread the workers over the nodes, or else their names: hash() would differ each time.
+            first_node=zlib.crc32(name.encode()) if broker.first_node is None else broker.first_node,
         )
         self._stop_asked = False
         self._stopping = False

@@ -9,7 +9,7 @@ from typing import Literal
 from docker.models.containers import Container
 
 from parity.errors import FaultError
-from parity.scenario.steps import SAME, Step
+from parity.scenario.steps import SAME, THAT_WORKER, EventCount, Step
 from parity.stack.group import Group
 from parity.stack.stack import Stack
 from parity.stack.submitter import CommandSubmitter, Submitter
@@ -42,6 +42,7 @@ class Live:
         group: The run's workers.
         submitters: The run's producers.
         holding: The instances that hold a job now, the one with the youngest delivery first.
+        latest: The instance that made the latest event of a name.
         previous: What the step before the current one was applied to.
     """
 
@@ -50,6 +51,7 @@ class Live:
     group: Group
     submitters: list[Submitter]
     holding: Callable[[], list[str]]
+    latest: Callable[[str], str]
     previous: list[Subject] = field(default_factory=list)
 
 
@@ -68,6 +70,9 @@ def resolve(step: Step, live: Live) -> list[Subject]:
         found = [Subject(name=service, role="database", container=live.stack.containers[service])]
     elif target == "producer":
         found = _producers(live)
+    elif target == THAT_WORKER:
+        assert isinstance(step.at, EventCount), "the step's own validation"
+        found = _as_workers([live.latest(step.at.event)], live)
     elif target in {"every worker", "any worker", "worker holding a job"}:
         found = _workers(target, live, pick)
     elif target:
@@ -93,7 +98,12 @@ def _workers(target: str, live: Live, pick: int) -> list[Subject]:
         alive = [name for name in live.holding() if name in alive][:1]
     elif target == "any worker" and alive:
         alive = [alive[pick % len(alive)]]
-    return [Subject(name=name, role="worker", container=live.group.container(name)) for name in alive]
+    return _as_workers(alive, live)
+
+
+def _as_workers(names: list[str], live: Live) -> list[Subject]:
+    alive = live.group.alive()
+    return [Subject(name=name, role="worker", container=live.group.container(name)) for name in names if name in alive]
 
 
 def _nodes(target: str, live: Live, pick: int) -> list[Subject]:
