@@ -6,7 +6,7 @@ from pathlib import Path
 
 from parity.errors import SourceError
 from parity.run.session import Entry
-from parity.scenario.scenario import Expectation, OnStack, Scenario, read_scenario
+from parity.scenario.scenario import read_scenario
 from parity.scenario.source import load_source, nearest
 from parity.stack.description import load_stack
 from parity.stack.stack import Blueprint, blueprint
@@ -37,7 +37,7 @@ def select(names: list[str], *, everything: bool, stack: str, root: Path) -> lis
     for path in scenario_files(names, root):
         document = load_source(path)
         scenario = read_scenario(document, name=path.stem)
-        chosen = _stacks(scenario, named=bool(names), everything=everything, stack=stack)
+        chosen = scenario.stacks_of(everything=everything or bool(names), stack=stack)
         entries += [
             Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path), document=document)
             for on in chosen
@@ -65,10 +65,3 @@ def scenario_files(names: list[str], root: Path) -> list[Path]:
             raise SourceError(f"no such scenario{nearest(path.stem, [file.stem for file in known])}", file=name)
         found.append(path)
     return found
-
-
-def _stacks(scenario: Scenario, *, named: bool, everything: bool, stack: str) -> list[OnStack]:
-    if stack:
-        same = [on for on in scenario.stacks if on.stack == stack]
-        return same or [OnStack(stack=stack, expect=Expectation())]
-    return [on for on in scenario.stacks if named or everything or on.suite == "default"]

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from parity.history.events import (
@@ -205,6 +205,11 @@ class Recorder:
         """Jobs submitted ok, or of unknown outcome, without an effect so far."""
         with self._changed:
             return self._ok - self._effects.keys()
+
+    def without_effect(self, jobs: Iterable[int]) -> list[int]:
+        """Those of the jobs that have no effect so far."""
+        with self._changed:
+            return [job for job in jobs if job not in self._effects]
 
     def wait(self, reached: Callable[[], bool], *, within_s: float) -> bool:
         """Wait until something holds of the counts; false where the time ran out first."""

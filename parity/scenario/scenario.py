@@ -111,6 +111,18 @@ class Scenario(BaseModel):
             raise WrongPartsError(*wrong)
         return self
 
+    def stacks_of(self, *, everything: bool, stack: str = "") -> tuple[OnStack, ...]:
+        """The stacks to run on.
+
+        Args:
+            everything: Those of the suite `all` too.
+            stack: This one only; on one that the scenario does not name, everything is expected to hold.
+        """
+        if stack:
+            same = tuple(on for on in self.stacks if on.stack == stack)
+            return same or (OnStack(stack=stack),)
+        return tuple(on for on in self.stacks if everything or on.suite == "default")
+
     @property
     def keeps_to_itself(self) -> bool:
         """Whether every step hits the run's own workers, producers and queues, so that others may run beside it."""

@@ -58,14 +58,16 @@ class Blueprint:
 
     def fingerprint(self) -> str:
         """The same for blueprints whose backing services are the same, so that they can share a stack."""
-        text = json.dumps({name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True)
+        text = json.dumps(
+            {name: _in_order(service) for name, service in self.backing.items()}, sort_keys=True, default=str
+        )
         text += repr(self.files.description.database) + repr(self.files.description.broker)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _in_order(service: dict[str, Any]) -> dict[str, Any]:
-    """A service with its volumes in one order: the compose tool's own depends on how many files it merged."""
-    return service | {"volumes": sorted(map(str, service.get("volumes") or []))}
+    """A service with its volumes sorted: the compose tool sorts them too, but only where it merges an overlay."""
+    return service | {"volumes": sorted(service.get("volumes") or [], key=repr)}
 
 
 def blueprint(files: StackFiles) -> Blueprint:
