@@ -86,7 +86,7 @@ def test_a_command_that_is_started_meanwhile_does_not_inherit_the_lock(path):
 
 
 def test_only_one_of_many_threads_gets_a_lock(path):
-    got, started, looked = [], threading.Barrier(8), threading.Barrier(8)
+    got, started, looked = [], threading.Barrier(8, timeout=10), threading.Barrier(8, timeout=10)
 
     def take():
         started.wait()

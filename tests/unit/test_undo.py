@@ -116,14 +116,14 @@ def test_a_half_written_entry_is_none(journal, folder):
 def test_entries_from_many_threads_are_all_on_disk(folder):
     """Two that took the same number would leave one fault without its undo."""
     journal = UndoJournal(folder, act=lambda _: None)
-    together, looked = threading.Barrier(16), threading.Barrier(17)
+    together, looked = threading.Barrier(16, timeout=10), threading.Barrier(17, timeout=10)
     done = threading.Event()
 
     def break_something(number):
         together.wait()
         with journal.pending(entry(str(number))):
             looked.wait()
-            done.wait()
+            done.wait(timeout=10)
 
     threads = [threading.Thread(target=break_something, args=(number,)) for number in range(16)]
     for thread in threads:
