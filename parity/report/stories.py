@@ -20,7 +20,7 @@ _POINTS = {
     "rejected": "gave the job back to the broker",
 }
 _OUTCOMES = {
-    "ok": "Confirmed: submitted ok. From here on it must not get lost.",
+    "ok": "Submitted ok, says the producer: from here on it must not get lost.",
     "fail": "Refused: certainly not enqueued",
     "info": "Outcome unknown: it may have been enqueued or not",
 }

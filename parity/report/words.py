@@ -28,7 +28,7 @@ PROPERTIES: Mapping[str, str] = {
 
 #: Member of the tally, its name, its unit, what it means.
 SUBMITS = (
-    ("ok", "submitted ok", "jobs", "Confirmed: these must not get lost."),
+    ("ok", "submitted ok", "jobs", "The producer said ok: these must not get lost."),
     ("unknown", "unknown", "jobs", "No outcome came back: they may have been enqueued or not."),
     ("refused", "refused", "jobs", "Certainly not enqueued."),
 )

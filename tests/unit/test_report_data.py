@@ -113,7 +113,7 @@ def test_a_lost_job_s_life_ends_with_the_census_and_names_the_fault_that_fell_in
     assert report.lives[0].witness_of == ("no_job_lost", "conservation")
     assert life(report, 1) == [
         (1, "producer", "Handed over to be submitted."),
-        (1, "producer", "Confirmed: submitted ok. From here on it must not get lost."),
+        (1, "producer", "Submitted ok, says the producer: from here on it must not get lost."),
         (1.6, "fault", "Meanwhile: kill queue leader (rabbit1) was applied."),
         (5, "fault", "Meanwhile: kill queue leader (rabbit1) was healed."),
         (
