@@ -15,6 +15,9 @@ def draw_depth(canvas: Canvas, depth: Depth) -> None:
     """Draw a queue's depth: ready as an area, unacknowledged as a line."""
     deepest = max((max(ready, held) for _, ready, held in depth.points), default=0)
     canvas.heading(f"Depth of the queue {depth.queue}")
+    if not deepest:
+        _nothing(canvas, "never a message, as far as the broker's statistics tell")
+        return
     _scale(canvas, deepest, "messages")
     bottom = canvas.y + _PLOT
     first = canvas.x(depth.points[0][0])
@@ -43,6 +46,11 @@ def _steps(canvas: Canvas, depth: Depth, top: int, value: Callable[[tuple[int, i
 
 def _height(canvas: Canvas, value: int, top: int) -> float:
     return round(canvas.y + _PLOT - value / max(1, top) * _PLOT, 1)
+
+
+def _nothing(canvas: Canvas, why: str) -> None:
+    canvas.text(LEFT, canvas.y + 4, why, "note")
+    canvas.y += 10
 
 
 def _scale(canvas: Canvas, top: int, unit: str) -> None:
@@ -76,8 +84,7 @@ class _Bins:
         top = max([*totals, *line], default=0)
         canvas.heading(heading)
         if not top:
-            canvas.text(LEFT, canvas.y + 6, "none", "note")
-            canvas.y += 10
+            _nothing(canvas, "none")
             return
         _scale(canvas, top, "jobs")
         below = [0] * len(totals)

@@ -12,13 +12,15 @@ from parity.report.data import FaultSpan, Kind, Life, Line, Timeline
 
 _LINES_MAX = 40
 _AROUND_MAX = 8
+#: A fault healed sooner, such as a kill with nothing to undo, is told of once.
+_LASTING_US = 10_000
 _POINTS = {
     "committed": "committed the job's effect",
     "acknowledged": "acknowledged the job: the broker may forget it",
     "rejected": "gave the job back to the broker",
 }
 _OUTCOMES = {
-    "ok": "Confirmed: submitted ok. From here on it must not get lost.",
+    "ok": "Submitted ok, says the producer: from here on it must not get lost.",
     "fail": "Refused: certainly not enqueued",
     "info": "Outcome unknown: it may have been enqueued or not",
 }
@@ -86,7 +88,8 @@ class Storyteller:
                 continue
             if first_us <= fault.applied_us <= last_us and (fault.fault, fault.applied_us) not in told:
                 lines.append(_around_line(fault.applied_us, fault, "was applied"))
-            if fault.healed and first_us <= fault.end_us <= last_us:
+            lasted = fault.end_us - fault.applied_us >= _LASTING_US
+            if fault.healed and lasted and first_us <= fault.end_us <= last_us:
                 lines.append(_around_line(fault.end_us, fault, "was healed"))
         return lines[:_AROUND_MAX]
 

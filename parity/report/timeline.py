@@ -24,7 +24,8 @@ from parity.report.data import Band, Counts, Depth, FaultSpan, Lane, LaneKind, S
 from parity.scenario.steps import KINDS
 
 _BIN_US = 100_000
-_BINS_MAX = 160
+#: Even, because bins are merged in pairs.
+_BINS_MAX = 240
 _POINTS_MAX = 400
 _REMARKS_MAX = 50
 #: Noted of instances that parity ended itself, so that the queues can be read out.
@@ -114,7 +115,7 @@ class TimelineBuilder:
         )
 
     def _bands(self) -> tuple[Band, ...]:
-        ends = [phase.t_us for phase in self._phases[1:]] + [self._end_us]
+        ends = [*(phase.t_us for phase in self._phases), self._end_us][1:]
         return tuple(
             Band(name=phase.phase, start_us=phase.t_us, end_us=end_us, deadline_us=phase.deadline_us)
             for phase, end_us in zip(self._phases, ends, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -28,7 +28,7 @@ PROPERTIES: Mapping[str, str] = {
 
 #: Member of the tally, its name, its unit, what it means.
 SUBMITS = (
-    ("ok", "submitted ok", "jobs", "Confirmed: these must not get lost."),
+    ("ok", "submitted ok", "jobs", "The producer said ok: these must not get lost."),
     ("unknown", "unknown", "jobs", "No outcome came back: they may have been enqueued or not."),
     ("refused", "refused", "jobs", "Certainly not enqueued."),
 )
@@ -97,6 +97,14 @@ def runtime(name: str) -> str:
         "sim": "sim: models in virtual time, which prove nothing about the real services",
     }
     return known.get(name, name or "not recorded")
+
+
+def unaccounted(groups: Iterable[Group]) -> str:
+    """What has to be said beside the number of jobs lost, where nobody could prove any lost."""
+    total = sum(group.total for group in groups if group.kind == "unaccounted")
+    if not total:
+        return ""
+    return f"None proved, but {total} unaccounted for: without a complete census nobody can say."
 
 
 def figures(tally: Tally, members: tuple[tuple[str, str, str, str], ...]) -> list[dict[str, str | int]]:
