@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from docker.models.containers import Container
 
+from parity.errors import FaultError
 from parity.scenario.steps import Step
 from parity.stack import launch, network
 from parity.stack.engine import translated, wait_for
