@@ -1,0 +1,52 @@
+"""Every command of the README is run: here, or by the test that is named beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.docker
+
+#: Commands that a test of their own runs.
+ELSEWHERE = {
+    "make test": "what runs this test",
+    "make parity": "tests/docker/test_scenarios.py",
+    ".venv/bin/parity run": "tests/docker/test_scenarios.py",
+    ".venv/bin/parity run --all": "tests/docker/test_scenarios.py",
+}
+
+
+def commands() -> list[str]:
+    """The lines of the README's shell blocks and of the two commands it opens with, without their comments."""
+    text = (ROOT / "README.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"^    (make \w+)", text, re.MULTILINE)
+    return [line.partition("#")[0].strip() for line in lines]
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+
+
+def test_the_readme_has_its_commands() -> None:
+    """The block is found, the two commands stand first, and what is said to be elsewhere is there."""
+    assert commands()[-2:] == ["make parity", "make test"]
+    assert set(ELSEWHERE) <= set(commands())
+    assert all((ROOT / place).exists() for place in ELSEWHERE.values() if place.endswith(".py"))
+
+
+def test_the_commands_do_what_they_say() -> None:
+    """In the README's order, on one kept stack where it says so."""
+    done = {command: run(command) for command in commands() if command not in ELSEWHERE}
+    failed = {command: result.stderr[-2000:] for command, result in done.items() if result.returncode}
+    assert failed == {}
+    (line,) = done[".venv/bin/parity run poison-job --json"].stdout.splitlines()
+    assert json.loads(line)["verdict"] == "holds"
+    assert "rabbit1" in done[".venv/bin/parity status"].stdout
+    assert "rabbit1 |" in done[".venv/bin/parity logs rabbit1"].stdout
+    assert "Docker engine" in done[".venv/bin/parity doctor"].stdout
