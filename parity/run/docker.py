@@ -28,6 +28,8 @@ from parity.stack.policy import set_policy
 from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
+#: How long a node may take to come back after everything was healed; it boots in about ten seconds.
+_HUNG_AFTER_S = 30.0
 
 
 @dataclass(kw_only=True)
@@ -56,6 +58,8 @@ class DockerRun:
         self.description = self.plan.files.description
         self.faults_s = 0.0
         self._broke_nodes = False
+        self._heal_began_s = 0.0
+        self._restarted: set[str] = set()
 
     def execute(self) -> Judgement:
         """Do it.
@@ -189,6 +193,7 @@ class DockerRun:
     def _heal(self) -> bool:
         """Wait until every node is up, no partition is left, and every queue has all its members."""
         deadline_s = self.scenario.heal
+        self._heal_began_s = time.monotonic()
         self._phase("heal", within_s=deadline_s)
         try:
             wait_for("a healed stack", self._look_healed, within_s=deadline_s)
@@ -203,6 +208,7 @@ class DockerRun:
         for service in self.stack.start_dead():
             self.recorder.remark(f"{service} had died by itself while it started, and was started again")
         states = self.stack.broker.node_states()
+        self._restart_hung([name for name, state in states.items() if state == "down"])
         last = [f"{name} {state}" for name, state in states.items() if state != "running"]
         if not self.stack.database.is_ready():
             last.append(f"{self.description.database.service} not ready")
@@ -220,6 +226,19 @@ class DockerRun:
                 if queue.quorum and not elected(self.name, queue.name)
             ]
         return (None if last else True), ", ".join(last)
+
+    def _restart_hung(self, down: list[str]) -> None:
+        """Restart a node that does not come back by itself, once, as a liveness probe in production does.
+
+        After a partition, a RabbitMQ 3.10 node on Erlang 25 can wait for its peers for ever while it starts.
+        """
+        if time.monotonic() - self._heal_began_s < _HUNG_AFTER_S:
+            return
+        for name in down:
+            if name not in self._restarted:
+                self._restarted.add(name)
+                self.recorder.remark(f"{name} did not come back for {_HUNG_AFTER_S:.0f} s, and was restarted")
+                self.stack.restart(name)
 
     def _drain(self) -> None:
         """Wait until everything is done, or nothing is left to do, or the deadline."""

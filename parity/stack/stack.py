@@ -183,6 +183,12 @@ class Stack:
                 self.broker.forget_ports()
         return started
 
+    def restart(self, service: str) -> None:
+        """Kill a backing service and start it again."""
+        with translated(f"restart {service}"):
+            self.containers[service].restart(timeout=0)
+        self.broker.forget_ports()
+
     def _last_lines_of_the_unready(self) -> str:
         states = self.broker.node_states()
         unready = [name for name, state in states.items() if state != "running"]
