@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from parity.stack import submitter as module
@@ -30,12 +27,8 @@ class FakeCommand(CommandSubmitter):
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     printed = [(1, b"ok job-1\nfail job-2 returned\n")]
-    monkeypatch.setattr(module, "frames_iter", lambda _stream, tty: frames(printed))
+    monkeypatch.setattr(module, "frames_iter", lambda _stream, **_options: iter(printed))
     return []
-
-
-def frames(printed: list[tuple[int, bytes]]) -> Iterator[Any]:
-    yield from printed
 
 
 def test_what_it_had_in_hand_is_unknown_and_what_comes_after_is_refused(told):
