@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there)
-	@$(BIN)/parity run
+	@$(BIN)/parity run $(ARGS)
 
 test: $(VENV)/installed ## Every test; those that need Docker are skipped without it, and fail in CI
 	@$(BIN)/pytest
