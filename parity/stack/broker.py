@@ -108,6 +108,9 @@ class Broker:
             try:
                 answer = self.request("GET", "nodes?columns=name,running,partitions", node=service)
             except StackError:
+                answer = None
+            # The web server of a node that starts is there before its API is.
+            if answer is None:
                 states.setdefault(service, "down")
                 continue
             seen = {self._service(node["name"]): node for node in answer}

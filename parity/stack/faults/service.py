@@ -73,9 +73,9 @@ def _alarm(alarm: _Alarm, subjects: list[Subject], live: Live) -> Iterator[str]:
 
         def look() -> tuple[str | None, str]:
             shown = {
-                subject.name: broker.request("GET", f"nodes/rabbit@{subject.name}?columns={alarm.shown_as}").get(
-                    alarm.shown_as
-                )
+                subject.name: (
+                    broker.request("GET", f"nodes/rabbit@{subject.name}?columns={alarm.shown_as}") or {}
+                ).get(alarm.shown_as)
                 for subject in subjects
             }
             last = ", ".join(f"{name} {alarm.shown_as}={value}" for name, value in shown.items())

@@ -1,0 +1,50 @@
+"""The nodes' states, from literal answers of their management APIs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from parity.stack.broker import Broker
+from parity.stack.description import BrokerSection
+
+SECTION = BrokerSection(kind="rabbitmq", services=("one", "two"), user="u", password="p")
+PORTS = {"one": 1, "two": 2}
+
+
+def node(name: str, *, running: bool = True, partitions: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"name": f"rabbit@{name}", "running": running, "partitions": list(partitions)}
+
+
+def states(answers: dict[str, Any]) -> dict[str, str]:
+    """What parity makes of each node's answer: nodes as JSON, or a status."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        given = next(answers[service] for service, port in PORTS.items() if request.url.port == port)
+        return httpx.Response(given) if isinstance(given, int) else httpx.Response(200, json=given)
+
+    broker = Broker(SECTION, {})
+    broker._ports = {(service, SECTION.management_port): port for service, port in PORTS.items()}
+    broker._http = httpx.Client(transport=httpx.MockTransport(answer))
+    return broker.node_states()
+
+
+BOTH = [node("one"), node("two")]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        pytest.param(BOTH, BOTH, ("running", "running"), id="whole"),
+        pytest.param(404, BOTH, ("down", "running"), id="a node whose API is not there yet"),
+        pytest.param(BOTH, 404, ("running", "running"), id="unless another has told of it before"),
+        pytest.param([node("one"), node("two", running=False)], 500, ("running", "down"), id="a node that is away"),
+        pytest.param(
+            BOTH, [node("one"), node("two", partitions=("rabbit@one",))], ("running", "partitioned"), id="parted"
+        ),
+    ],
+)
+def test_a_node_runs_when_those_that_answer_say_so(one: Any, two: Any, expected: tuple[str, str]):
+    assert states({"one": one, "two": two}) == {"one": expected[0], "two": expected[1]}
