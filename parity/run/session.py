@@ -32,7 +32,7 @@ from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
 #: How many runs that keep to themselves go on side by side: what two processors carry without being late.
-LANES = 3
+LANES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
