@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from parity.check import judge
@@ -219,12 +220,10 @@ class DockerRun:
         last += [f"{queue.name} without leader" for queue in queues if not queue.leader]
         last += [f"{queue.name} with a member missing" for queue in queues if not queue.online]
         if not last and self._broke_nodes:
-            elected = self.stack.broker.has_elected
-            last += [
-                f"{queue.name} without election"
-                for queue in queues
-                if queue.quorum and not elected(self.name, queue.name)
-            ]
+            names = [queue.name for queue in queues if queue.quorum]
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                elected = pool.map(lambda name: self.stack.broker.has_elected(self.name, name), names)
+                last += [f"{name} without election" for name, done in zip(names, elected, strict=True) if not done]
         return (None if last else True), ", ".join(last)
 
     def _restart_hung(self, down: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from docker.models.containers import Container
 
@@ -11,6 +12,7 @@ from parity.errors import FaultError
 from parity.scenario.steps import Step
 from parity.stack import launch, network
 from parity.stack.engine import translated, wait_for
+from parity.stack.faults.clients import clients_of, disconnect
 from parity.stack.faults.live import Live, Subject
 
 
@@ -89,12 +91,14 @@ def delayed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
             yield network.queued(subjects[0].container)
             return
         ports = [description.broker.amqp_port, description.database.port]
-        for subject in subjects:
-            proxy = network.make_proxy(subject.container, delay_ms=delay_ms)
+        proxies = [network.make_proxy(subject.container, delay_ms=delay_ms) for subject in subjects]
+        for proxy in proxies:
             undo.enter_context(live.stack.undo.pending({"do": "remove", "container": proxy.id, "name": proxy.name}))
-            _start_proxy(proxy)
+        for subject in subjects:
             _enter(undo, live, subject)
-            network.redirect(subject.container, ports=ports)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(_start_proxy, proxies))
+            list(pool.map(lambda subject: network.redirect(subject.container, ports=ports), subjects))
         _reconnect(subjects, live)
         yield _caught(subjects, "connections through the delaying proxy", enough=any)
 
@@ -160,10 +164,12 @@ def _start_proxy(proxy: Container) -> None:
 
 
 def _reconnect(subjects: list[Subject], live: Live) -> None:
-    """Close the connections that were there before the proxy: rules catch only new ones."""
-    clients = [*live.group.containers().values(), *(s.container for s in subjects if s.role == "producer")]
+    """Close the connections that were there before the proxy: rules catch only new ones.
+
+    A client that has none right now makes its next one through the proxy anyway.
+    """
     nodes = any(subject.role == "node" for subject in subjects)
-    chosen = clients if nodes else [subject.container for subject in subjects]
-    addresses = {launch.address(container) for container in chosen} - {""}
-    live.stack.broker.close_connections(live.virtual_host, addresses)
+    clients = clients_of(live) if nodes else subjects
+    addresses = {launch.address(client.container) for client in clients} - {""}
+    disconnect(clients, live)
     live.stack.database.end_sessions(live.virtual_host, addresses)

@@ -69,7 +69,7 @@ def resolve(step: Step, live: Live) -> list[Subject]:
         service = live.stack.plan.files.description.database.service
         found = [Subject(name=service, role="database", container=live.stack.containers[service])]
     elif target == "producer":
-        found = _producers(live)
+        found = producers_of(live)
     elif target == THAT_WORKER:
         assert isinstance(step.at, EventCount), "the step's own validation"
         found = _as_workers([live.latest(step.at.event)], live)
@@ -84,7 +84,8 @@ def resolve(step: Step, live: Live) -> list[Subject]:
     return found
 
 
-def _producers(live: Live) -> list[Subject]:
+def producers_of(live: Live) -> list[Subject]:
+    """The producers that are commands of the application."""
     return [
         Subject(name=f"producer-{number}", role="producer", container=submitter.container)
         for number, submitter in enumerate(live.submitters, 1)

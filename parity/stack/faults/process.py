@@ -11,6 +11,7 @@ from parity.errors import FaultError
 from parity.scenario.steps import IN_TURN, Step
 from parity.stack import launch
 from parity.stack.engine import translated, wait_for
+from parity.stack.faults.clients import disconnect
 from parity.stack.faults.live import Live, Subject
 from parity.stack.submitter import CommandSubmitter
 
@@ -112,19 +113,9 @@ def slowed_down(step: Step, subjects: list[Subject], live: Live) -> Iterator[str
 def connections_closed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     """The broker closes the clients' connections, each client's once."""
     del step
-    waiting = {subject.name: launch.address(subject.container) for subject in subjects}
-    closed: dict[str, int] = {}
-
-    def look() -> tuple[bool | None, str]:
-        # The management API lists a new connection only after its statistics interval.
-        for name, address in list(waiting.items()):
-            count = live.stack.broker.close_connections(live.virtual_host, {address})
-            if count:
-                closed[name] = count
-                del waiting[name]
-        return (None if waiting else True), f"the broker lists no connection of {', '.join(waiting)}"
-
-    wait_for(f"a connection of {_names(subjects)} to close", look, within_s=10)
+    closed, missed = disconnect(subjects, live)
+    if missed:
+        raise FaultError(f"the broker lists no connection of {', '.join(missed)}")
     yield "connections closed: " + ", ".join(f"{name} {count}" for name, count in sorted(closed.items()))
 
 
