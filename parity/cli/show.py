@@ -32,7 +32,7 @@ class Screen:
         self._output = self._errors if quiet_output else Console(highlight=False)
         if not self._output.is_terminal:
             # A pipe has no width of its own, and a table folded at 80 columns serves nobody.
-            self._output.width = 180
+            self._output.width = 240
         self._status: Status | None = None
         self._start = time.monotonic()
 
