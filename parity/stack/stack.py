@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from docker.models.containers import Container
@@ -111,7 +112,8 @@ class Stack:
         self.project = f"parity-{stack_id}"
         self.network = f"{self.project}_default"
         self._starts: Counter[str] = Counter()
-        self.undo = UndoJournal(owner.stack_folder(stack_id) / "undo")
+        # Beside the lock that the labels name, where the reaper looks, whoever brought the stack up.
+        self.undo = UndoJournal(Path(labels[owner.LABEL_LOCK]).parent / "undo")
         self.containers = self._find_containers()
         description = plan.files.description
         nodes = {service: self.containers[service] for service in description.broker.services}
