@@ -92,7 +92,7 @@ class Load:
     def _rare(self, told: int, open_jobs: int) -> Iterator[Event]:
         if told % 500 == 0:
             held = len(self._holders)
-            yield Queue(t_us=self._now_us, queue="jobs", ready=open_jobs - held, unacknowledged=held, consumers=8)
+            yield Queue(t_us=self._now_us, queue="jobs", ready=open_jobs - held, unacknowledged=held)
         if told % (self._events // 10) == self._events // 20:
             yield from self._death()
 
