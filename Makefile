@@ -13,22 +13,27 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "making the virtual environment (about 20 seconds)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "parity needs Python 3.11 or later; set PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: sudo apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[aws]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "adding what tests and benchmarks need (about 20 seconds)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there)
+parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there; without Docker on the simulator)
 	@$(BIN)/parity run $(ARGS)
 
-test: $(VENV)/installed ## Every test; those that need Docker are skipped without it, and fail in CI
-	@$(BIN)/pytest
+test: $(VENV)/installed-dev ## Every test; those that need Docker are skipped without it, and fail in CI
+	@$(BIN)/pytest -m docker; engine=$$?; $(BIN)/pytest -m "not docker" -n auto --dist loadfile && exit $$engine
 
-check: $(VENV)/installed ## Lint, types, layers
+check: $(VENV)/installed-dev ## Lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pytest -q tests/unit/test_layers.py
 
-bench: $(VENV)/installed ## Measure; writes bench/figures.json with commit and machine
+bench: $(VENV)/installed-dev ## Measure; writes bench/figures.json with commit and machine
 	@$(BIN)/python -m bench
 
 clean: ## Remove whatever an earlier run left in Docker

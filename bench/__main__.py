@@ -1,4 +1,4 @@
-"""Run every benchmark, or those named, and write what they showed: `python -m bench [check stack suite throughput]`."""
+"""Run every benchmark, or those named, and write what they showed: `python -m bench [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import check_history, stack_ready, suite, throughput
+from bench import (
+    check_history,
+    conformance,
+    controls,
+    endpoint,
+    group_ready,
+    group_week,
+    known_bad,
+    search_power,
+    simulator,
+    stack_ready,
+    suite,
+    throughput,
+)
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "bench" / "figures.json"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "check": check_history.bench,
+    "conformance": conformance.bench,
+    "controls": lambda: controls.bench(ROOT),
+    "endpoint": lambda: endpoint.bench(ROOT),
+    "group-ready": lambda: group_ready.bench(ROOT),
+    "group-week": group_week.bench,
+    "known-bad": lambda: known_bad.bench(ROOT),
+    "search": lambda: search_power.bench(ROOT),
+    "simulator": lambda: simulator.bench(ROOT),
     "stack": lambda: stack_ready.bench(ROOT),
     "suite": lambda: suite.bench(ROOT),
     "throughput": lambda: throughput.bench(ROOT),
@@ -25,6 +46,9 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main(names: list[str]) -> None:
     """Run them in turn; what was not run keeps its last figures, with their commit."""
+    for name in names:
+        if name not in BENCHES:
+            raise SystemExit(f"no benchmark is called {name!r}; there are {', '.join(BENCHES)}")
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     for name in names or list(BENCHES):
         result = BENCHES[name]()

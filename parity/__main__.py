@@ -2,4 +2,6 @@
 
 from parity.cli.app import main
 
-main()
+# The processes of a search import this module anew, under another name.
+if __name__ == "__main__":
+    main()

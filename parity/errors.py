@@ -2,14 +2,19 @@
 
     ParityError
     ├── SourceError              a file parity was given is wrong: scenario, compose file, x-parity section
+    │   └── ModelError           it says what the models do not cover, or too little for them
     ├── EngineError              the Docker engine is missing, too old, or refused
     │   └── ImageError           an image can be neither found, pulled nor built
     ├── StackError               a service of the stack did not do what it was asked
     │   ├── NotReadyError        a state was awaited and did not come in time
     │   └── SubmitError          the submit command hangs, dies or prints what it must not
+    ├── ClusterError             a cluster, or a machine of it, is not there or did not do what it was asked
+    ├── ServiceError             a call of the AWS API is refused, as AWS refuses it
     ├── CancelledError           a run was told to end before it was over
     ├── FaultError               a fault could not be applied, proved or healed
-    └── RecordError              a history or record cannot be read
+    ├── RecordError              a history or record cannot be read
+    └── SimulationError          a simulated run broke off
+        └── DeterminismError     a simulated run was not what it had been
 
 A violated property is a result, never an exception.
 """
@@ -42,6 +47,10 @@ class SourceError(ParityError):
         self.file = file
         self.line = line
         self.column = column
+
+
+class ModelError(SourceError):
+    """A stack or scenario says what the models do not cover, or too little for them; containers run it all the same."""
 
 
 class EngineError(ParityError):
@@ -78,6 +87,26 @@ class SubmitError(StackError):
     """The submit command hangs, dies or prints what it must not."""
 
 
+class ServiceError(ParityError):
+    """A call of the AWS API is refused.
+
+    Args:
+        code: AWS's code, such as `ValidationError`.
+        message: AWS's words.
+        status: HTTP's.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class ClusterError(ParityError):
+    """A cluster, or a machine of it, is not there or did not do what it was asked."""
+
+
 class CancelledError(ParityError):
     """A run was told to end before it was over."""
 
@@ -88,3 +117,11 @@ class FaultError(ParityError):
 
 class RecordError(ParityError):
     """A history or record cannot be read."""
+
+
+class SimulationError(ParityError):
+    """A simulated run broke off: a defect of the models, or of the simulator."""
+
+
+class DeterminismError(SimulationError):
+    """A simulated run, done again with the same choices, was not what it had been."""

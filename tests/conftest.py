@@ -1,5 +1,9 @@
 """Tests marked `docker` are skipped by name where no engine answers, and fail in CI."""
 
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from parity.pytest_plugin.needs import need_engine
@@ -9,3 +13,21 @@ from parity.pytest_plugin.needs import need_engine
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker"):
         need_engine(item.nodeid)
+
+
+@pytest.fixture(scope="session")
+def _home_of_ray(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ray keeps a token in the user's folder, and the process remembers it: one folder serves every test."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def ray_home(_home_of_ray: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For a test that makes a cluster on this machine, and leaves the user's own folder alone."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'parity[ray]'")
+    monkeypatch.setenv("HOME", str(_home_of_ray))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # A node of Ray that a test starts in this very process has SIGTERM exit at once, for every test after it.
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)

@@ -19,6 +19,14 @@ from parity.check.accounts import (
     is_stuck,
     is_unaccounted,
 )
+from parity.check.capacity import (
+    activities_match,
+    capacity_converges_within,
+    capacity_in_bounds,
+    connections_under_limit,
+    logs_archived,
+    on_revision,
+)
 from parity.check.findings import census_gap
 from parity.check.harness import not_vacuous
 from parity.check.ledger import Ledger
@@ -45,6 +53,12 @@ CHECKS: Mapping[str, Check] = {
     "drained_within": drained_within,
     "conservation": conservation,
     "not_vacuous": not_vacuous,
+    "capacity_converges_within": capacity_converges_within,
+    "capacity_in_bounds": capacity_in_bounds,
+    "activities_match": activities_match,
+    "on_revision": on_revision,
+    "connections_under_limit": connections_under_limit,
+    "logs_archived": logs_archived,
 }
 
 

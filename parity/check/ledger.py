@@ -25,6 +25,7 @@ from parity.check.accounts import (
     Accounts,
 )
 from parity.check.custody import Custody
+from parity.check.scaling import Scaling
 from parity.history.events import (
     Census,
     Delivery,
@@ -62,6 +63,7 @@ class Ledger:
     def __init__(self, *, drained_within_us: int | None = None, watch_custody: bool = True) -> None:
         self.accounts = Accounts()
         self.custody = Custody()
+        self.scaling = Scaling()
         #: When each phase was entered, in microseconds.
         self.phases: dict[str, int] = {}
         self.census: Census | None = None
@@ -93,6 +95,8 @@ class Ledger:
             Health: self._health,
             Phase: self._phase,
         }
+        for kind, handle in self.scaling.handlers.items():
+            self._rare[kind] = self._of_the_group(handle)
 
     @property
     def truncated(self) -> bool:
@@ -205,7 +209,13 @@ class Ledger:
             for name in event.on:
                 self.custody.heal(name)
 
+    def _of_the_group(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The same until the watch is over."""
+        return lambda event: None if self._watch_is_over else handle(event)
+
     def _instance(self, event: Instance) -> None:
+        if not self._watch_is_over:
+            self.scaling.instance(event)
         if event.state in ("starting", "running"):
             self.custody.gone.discard(event.instance)
         elif event.state == "exited" and not self._watch_is_over:

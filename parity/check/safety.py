@@ -146,21 +146,28 @@ def _found_disagrees(ledger: Ledger) -> str:
     )
 
 
-def _is_in_two_places(account: int) -> bool:
-    if not is_ok(account) or not account & DEAD:
-        return False
-    return account & (EFFECT | QUEUED) != 0
+def _is_buried_alive(account: int) -> bool:
+    return account & (OK | DEAD | EFFECT) == OK | DEAD | EFFECT
+
+
+def _is_in_two_queues(account: int) -> bool:
+    return account & (OK | DEAD | QUEUED) == OK | DEAD | QUEUED
 
 
 def conservation(ledger: Ledger, _properties: Properties) -> Finding:
     """Every job submitted ok is exactly one of done, dead-lettered or queued at the census.
 
-    Done and still queued is the exception: at-least-once delivery permits it, and the reason counts it. A
-    job that is none of them is lost, and does not balance either.
+    Done and still queued is an exception: at-least-once delivery permits it, and the reason counts it. So is done
+    and dead-lettered in a run where something was broken: an acknowledgement that did not arrive brings a job back
+    that is done, and one that comes back too often is given up. A job that is none of them is lost, and does not
+    balance either.
     """
     name = "conservation"
     accounts = ledger.accounts
-    both = accounts.select(_is_in_two_places)
+    buried = accounts.select(_is_buried_alive)
+    both = accounts.select(_is_in_two_queues)
+    if not ledger.custody.hits:
+        both = accounts.select(lambda account: _is_buried_alive(account) or _is_in_two_queues(account))
     if both.total:
         return finding(name, VIOLATED, f"{both.total} jobs are dead-lettered and also done or queued", both)
     gap = census_gap(ledger)
@@ -171,10 +178,12 @@ def conservation(ledger: Ledger, _properties: Properties) -> Finding:
         return finding(name, VIOLATED, disagreement)
     ok, lost = accounts.count(is_ok), accounts.select(is_unaccounted)
     done = accounts.count(lambda account: is_ok(account) and is_done(account))
-    dead = accounts.count(lambda account: account & (OK | DEAD) == OK | DEAD)
+    dead = accounts.count(lambda account: account & (OK | DEAD | EFFECT) == OK | DEAD)
     queued = accounts.count(is_stuck)
     again = accounts.count(lambda account: account & (OK | EFFECT | QUEUED) == OK | EFFECT | QUEUED)
     balance = f"{ok} submitted ok = {done} done + {dead} dead-lettered + {queued} queued + {lost.total} lost"
     if again:
         balance += f" ({again} done and queued again)"
+    if buried.total:
+        balance += f" ({buried.total} done and dead-lettered)"
     return finding(name, VIOLATED if lost.total else HOLDS, balance, lost)

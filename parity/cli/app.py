@@ -6,23 +6,35 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from parity.cli.both import check_coverage, report_parity
+from parity.cli.endpoint import clock, env
+from parity.cli.explore import explore
+from parity.cli.replay import replay, shrink
 from parity.cli.reports import report, reporting
+from parity.cli.runtime import ClusterOption, On, OnOption, remove_leftovers, runtimes_of
 from parity.cli.selection import select
 from parity.cli.show import Screen
 from parity.cli.stacks import doctor, down, logs, status, up
-from parity.errors import EngineError, ParityError
+from parity.cluster import RayCluster
+from parity.errors import ParityError
+from parity.run.entry import Entry, Runtime
 from parity.run.result import Result
 from parity.run.session import LANES, run_entries
-from parity.stack.engine import engine
+from parity.run.sim import simulate_entries
+from parity.run.spread import run_spread
 from parity.stack.reaper import reap
 
 #: What a shell calls the end by Ctrl-C; typer's own exit code for it.
 _INTERRUPTED = 130
+
+#: Commands that look after leftovers themselves, once they know whether they need an engine; and the help.
+_ENGINE_OR_NOT = {"doctor", "clean", "run", "explore", "shrink", "replay", None}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,16 +47,9 @@ app = typer.Typer(
 @app.callback()
 def before(context: typer.Context) -> None:
     """Remove what an earlier parity left, whatever ended it, before anything else is done."""
-    if context.invoked_subcommand in {"doctor", "clean", None} or {"--help"} & set(sys.argv):
+    if context.invoked_subcommand in _ENGINE_OR_NOT or {"--help"} & set(sys.argv):
         return
-    try:
-        engine()
-    except EngineError:
-        # The command says so itself, once it has read what it was given.
-        return
-    screen = Screen(quiet_output="--json" in sys.argv)
-    for line in reap():
-        screen.progress(f"left over from an earlier run, removed: {line}")
+    remove_leftovers(Screen(quiet_output="--json" in sys.argv))
 
 
 @app.command()
@@ -53,6 +58,7 @@ def run(
         list[str] | None, typer.Argument(help="Scenario files or names; all of the suite if none.")
     ] = None,
     *,
+    on: OnOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Known-bad stacks and slow scenarios too.")] = False,
     stack: Annotated[str, typer.Option(help="Run on this stack only, such as compose/rabbitmq+no-confirms.")] = "",
     seed: Annotated[int | None, typer.Option(help="Draw ranges with this seed; a fresh one if not given.")] = None,
@@ -60,29 +66,84 @@ def run(
         bool, typer.Option("--json", help="One JSON object a run on standard output, nothing else.")
     ] = False,
     lanes: Annotated[int, typer.Option(min=1, help="Scenarios that may run side by side on one stack.")] = LANES,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="This machine's Docker engine, or those of a Ray cluster's machines."),
+    ] = "local",
+    cluster: ClusterOption = None,
     out: Annotated[Path, typer.Option(help="Where records go.")] = Path("out"),
 ) -> None:
-    """Run scenarios on containers and judge them."""
+    """Run scenarios on containers, or on the simulator, and judge them."""
     screen = Screen(quiet_output=as_json)
+    if engine == "ray" and on is On.SIM:
+        raise typer.BadParameter("with --on sim nothing goes over a cluster: its runs need no engine, and no time")
     chosen = select(scenarios or [], everything=everything, stack=stack, root=Path.cwd())
+    runtimes = runtimes_of(On.DOCKER if engine == "ray" and on is None else on, screen)
+    if "docker" in runtimes and engine == "local":
+        remove_leftovers(screen)
+    both = len(runtimes) > 1
+    if both:
+        check_coverage(out)
     seed = screen.announce_seed(seed)
     results: list[Result] = []
+    printed = sys.stdout
     with screen.working(), reporting(out, screen) as report_on:
-        runs = run_entries(chosen, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes)
+        containers = _on_containers(chosen, engine, cluster, screen, seed=seed, out=out, lanes=lanes)
+        runs = _runs(chosen, runtimes, screen, containers, seed=seed, out=out)
         with contextlib.closing(runs):
             for result in runs:
                 results.append(result)
                 screen.result(result)
                 report_on(result)
                 if as_json:
-                    sys.stdout.write(json.dumps(result.as_dict()) + "\n")
-                    sys.stdout.flush()
+                    printed.write(json.dumps(result.as_dict()) + "\n")
+                    printed.flush()
     if not as_json:
         screen.table(results)
-    raise typer.Exit(0 if results and all(result.as_expected for result in results) else 1)
+    differences = report_parity(chosen, results, screen, seed=seed, out=out).differences if both else 0
+    as_expected = bool(results) and all(result.as_expected for result in results)
+    raise typer.Exit(0 if as_expected and not differences else 1)
 
 
-for command in (up, down, status, logs, doctor, report):
+def _runs(
+    entries: list[Entry],
+    runtimes: tuple[Runtime, ...],
+    screen: Screen,
+    containers: Generator[Result, None, None],
+    *,
+    seed: int,
+    out: Path,
+) -> Generator[Result, None, None]:
+    if "sim" in runtimes:
+        yield from simulate_entries(entries, seed=seed, out=out, announce=screen.announce)
+    if "docker" in runtimes:
+        yield from containers
+
+
+def _on_containers(
+    entries: list[Entry], engine: str, cluster: str | None, screen: Screen, *, seed: int, out: Path, lanes: int
+) -> Generator[Result, None, None]:
+    if engine == "local":
+        yield from run_entries(
+            entries, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes
+        )
+        return
+    root = Path.cwd().resolve()
+    with RayCluster(cluster, project=root, left_out=(out,)) as machines:
+        yield from run_spread(
+            entries,
+            machines,
+            root=root,
+            seed=seed,
+            out=out,
+            progress=screen.progress,
+            warn=screen.warn,
+            announce=screen.announce,
+            lanes=lanes,
+        )
+
+
+for command in (explore, shrink, replay, up, down, status, env, clock, logs, doctor, report):
     app.command()(command)
 
 
@@ -98,8 +159,10 @@ def clean() -> None:
 
 def main() -> NoReturn:
     """The `parity` command."""
-    # SIGTERM unwinds like Ctrl-C, so that every fault is healed and everything started is removed.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # SIGTERM unwinds like Ctrl-C, so that every fault is healed and everything started is removed. Both are set: a
+    # script's background job starts with SIGINT ignored, and would go on whatever it is told.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     try:
         app()
     except ParityError as error:

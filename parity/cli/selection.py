@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from parity.errors import SourceError
-from parity.run.session import Entry
+from parity.run.entry import Entry
 from parity.scenario.scenario import read_scenario
 from parity.scenario.source import load_source, nearest
-from parity.stack.description import load_stack
-from parity.stack.stack import Blueprint, blueprint
+from parity.stack.description import StackFiles, load_stack
 
 SCENARIOS = "scenarios"
 
@@ -26,12 +25,12 @@ def select(names: list[str], *, everything: bool, stack: str, root: Path) -> lis
     Raises:
         SourceError: A file is wrong or missing.
     """
-    plans: dict[str, Blueprint] = {}
+    stacks: dict[str, StackFiles] = {}
 
-    def plan(name: str) -> Blueprint:
-        if name not in plans:
-            plans[name] = blueprint(load_stack(name, root=root))
-        return plans[name]
+    def files(name: str) -> StackFiles:
+        if name not in stacks:
+            stacks[name] = load_stack(name, root=root)
+        return stacks[name]
 
     entries = []
     for path in scenario_files(names, root):
@@ -39,7 +38,7 @@ def select(names: list[str], *, everything: bool, stack: str, root: Path) -> lis
         scenario = read_scenario(document, name=path.stem)
         chosen = scenario.stacks_of(everything=everything or bool(names), stack=stack)
         entries += [
-            Entry(plan=plan(on.stack), scenario=scenario, expectation=on.expect, source=str(path), document=document)
+            Entry(files=files(on.stack), scenario=scenario, expectation=on.expect, source=str(path), document=document)
             for on in chosen
         ]
     if not entries:

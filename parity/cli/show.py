@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
 from parity.check.verdict import Verdict
+from parity.run.entry import Entry
 from parity.run.result import Result
-from parity.run.session import Entry
 from parity.scenario.scenario import Scenario
 
 _COLOUR = {Verdict.HOLDS: "green", Verdict.VIOLATED: "red", Verdict.UNKNOWN: "yellow"}
@@ -62,13 +63,18 @@ class Screen:
         else:
             self._errors.print(f"[dim]{time.monotonic() - self._start:6.1f}s[/] {escape(text)}")
 
-    def announce(self, entry: Entry, drawn: Scenario, seed: int) -> None:
-        """Print every drawn value before a run starts."""
+    def warn(self, text: str) -> None:
+        """Say what must not be overlooked."""
+        self._errors.print(f"[bold yellow]{escape(text)}[/]")
+
+    def announce(self, entry: Entry, drawn: Scenario, seed: int, *, machine: str = "") -> None:
+        """Print every drawn value before a run starts, and where it does if that is not here."""
         parts = [f"jobs {drawn.workload.jobs.value}", f"rate {drawn.workload.rate:g}/s"]
         if drawn.workers:
             parts.append(f"workers {drawn.workers.value}")
         parts += [f"{name} {value}" for name, value in drawn.settings.items()]
-        lines = [f"[bold]{drawn.name}[/] on {entry.plan.files.name}, seed {seed}", f"    {escape(', '.join(parts))}"]
+        where = escape(f"{machine}: ") if machine else ""
+        lines = [f"{where}[bold]{drawn.name}[/] on {entry.files.name}, seed {seed}", f"    {escape(', '.join(parts))}"]
         for step in drawn.steps:
             words = ", ".join(f"{key}: {value}" for key, value in step.model_dump(by_alias=True).items())
             lines.append(f"    {escape(words)}")
@@ -78,7 +84,7 @@ class Screen:
         """Print one run's verdict as it comes, with what was violated or unknown."""
         colour = _COLOUR[result.verdict]
         mark = "as expected" if result.as_expected else "[bold red]NOT AS EXPECTED[/]"
-        place = f"[bold]{result.scenario}[/] on {result.stack}"
+        place = f"[bold]{result.scenario}[/] on {result.stack}, {result.runtime}"
         lines = [f"{place}: [{colour}]{result.verdict}[/] ({mark}) in {result.seconds:.1f} s"]
         if result.error:
             lines.append(f"    {escape(result.error)}")
@@ -94,9 +100,25 @@ class Screen:
         # In one piece, because runs go on side by side.
         self._errors.print("\n".join(lines))
 
-    def show(self, table: Table) -> None:
-        """Print a table."""
+    @property
+    def is_live(self) -> bool:
+        """Whether progress is drawn over what was said before."""
+        return self._status is not None
+
+    def say(self, lines: list[str]) -> None:
+        """Print what a command came to."""
+        for line in lines:
+            self._output.print(escape(line), soft_wrap=True)
+
+    def show(self, table: RenderableType) -> None:
+        """Print a table, or several."""
         self._output.print(table)
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[Callable[[RenderableType], None]]:
+        """Show one thing after another in the same place while the block runs."""
+        with Live(console=self._output, auto_refresh=False, screen=self._output.is_terminal) as live:
+            yield lambda shown: live.update(shown, refresh=True)
 
     def examined(self, name: str, *, good: bool, found: str) -> None:
         """Print one thing that was looked at."""
@@ -104,13 +126,15 @@ class Screen:
         self._output.print(f"{mark} {name}: {escape(found)}")
 
     def table(self, results: list[Result]) -> None:
-        """Print the table of all runs."""
+        """Print the table of all runs; `s` is wall time on either runtime."""
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("scenario", "stack", "verdict", "expected"):
+        for name in ("scenario", "stack", "on", "verdict", "expected"):
             table.add_column(name, overflow="fold")
         for name in ("ok", "unknown", "refused", "effects", "redelivered", "duplicated", "lost", "stuck", "dead", "s"):
             table.add_column(name, justify="right")
-        for result in results:
+        first = {(result.scenario, result.stack): index for index, result in reversed(list(enumerate(results)))}
+        # The runs of a scenario on both runtimes stand below one another.
+        for result in sorted(results, key=lambda result: first[result.scenario, result.stack]):
             tally = result.tally
             colour = _COLOUR[result.verdict] if result.as_expected else "bold red"
             submitted = (tally.ok, tally.unknown, tally.refused)
@@ -118,6 +142,7 @@ class Screen:
             table.add_row(
                 result.scenario,
                 result.stack.rpartition("/")[2],
+                result.runtime,
                 f"[{colour}]{result.verdict}[/]",
                 result.expected,
                 *map(str, (*submitted, *found)),
@@ -128,4 +153,7 @@ class Screen:
         known_bad = sum(bool(result.expectation.violated) for result in results)
         summary = f"{len(results)} runs, {known_bad} of them on known-bad stacks; "
         summary += f"[bold red]{len(wrong)} not as expected[/]" if wrong else "[green]every verdict as expected[/]"
+        if simulated := sum(result.runtime == "sim" for result in results):
+            summary += f"; {'all' if simulated == len(results) else simulated} simulated, which proves nothing about "
+            summary += "the real services"
         self._output.print(summary)

@@ -6,37 +6,63 @@ import json
 import platform
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from parity.cli.show import Screen
+from parity.cli.standing import shown, standing
 from parity.errors import EngineError, ParityError, StackError
+from parity.scenario.duration import parse_duration_s
+from parity.service.asked import kept
+from parity.service.start import ensure_attended, missing_parts
 from parity.stack import owner
 from parity.stack.compose import compose_command
 from parity.stack.description import load_stack
 from parity.stack.engine import Filters, engine, translated
+from parity.stack.instances import LABEL_INSTANCE
 from parity.stack.kept import kept_stack, kept_stacks, name_of
 from parity.stack.reaper import remove_stack
-from parity.stack.stack import blueprint, running_stack
+from parity.stack.stack import Stack, blueprint, running_stack
 
+_WATCH_S = 1.0
 DEFAULT_STACK = "compose/rabbitmq"
 StackName = Annotated[str, typer.Argument(help="The stack's folder, with +NAME for an overlay.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
 
-def up(stack: StackName = DEFAULT_STACK) -> None:
-    """Bring a stack up and keep it: `parity run` uses it, `parity down` ends it."""
+def up(
+    stack: StackName = DEFAULT_STACK,
+    *,
+    port: Annotated[int, typer.Option(help="The AWS endpoint's port; another where it is taken.")] = 4566,
+    metrics_every: Annotated[str, typer.Option(help="From one datapoint of a metric to the next.")] = "60s",
+) -> None:
+    """Bring a stack up and keep it, with an AWS endpoint: `parity run` uses it, `parity down` ends it."""
     screen = Screen()
+    try:
+        period_s = parse_duration_s(metrics_every)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     plan = blueprint(load_stack(stack, root=Path.cwd()))
-    with kept_stack(plan, progress=screen.progress) as kept:
-        if kept is not None:
-            screen.progress(f"{stack} is up already, as {kept.id}")
+
+    def attend(running: Stack) -> None:
+        if missing := missing_parts():
+            screen.warn(f"no AWS endpoint: {', '.join(missing)} not installed (pip install 'parity[aws]')")
+            return
+        screen.progress("starting the AWS endpoint")
+        address = ensure_attended(running, root=Path.cwd(), period_s=period_s, port=port)
+        screen.progress(f'the AWS endpoint is {address.url}; eval "$(parity env)" points AWS tools there')
+
+    with kept_stack(plan, progress=screen.progress) as there:
+        if there is not None:
+            screen.progress(f"{stack} is up already, as {there.id}")
+            attend(there)
             return
     with running_stack(plan, progress=screen.progress, keep=True) as fresh:
+        attend(fresh)
         screen.progress(f"{stack} is up, as {fresh.id}; `parity status` says where it is")
 
 
@@ -55,42 +81,68 @@ def down(
         remove_stack(stack_id, folder=lock.parent)
 
 
-def status(*, as_json: AsJson = False) -> None:
-    """Show the kept stacks: services, states, and where they listen."""
+def status(
+    *,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
+) -> None:
+    """Show the kept stacks: services, instances, activities, alarms, queues; with --watch as they change."""
     screen = Screen(quiet_output=as_json)
-    rows = [row for stack_id, labels in kept_stacks().items() for row in _services(stack_id, name_of(labels))]
+    rows = standing()
     if as_json:
-        for row in rows:
-            sys.stdout.write(json.dumps(row) + "\n")
-        return
-    if not rows:
+        _write(rows, seen=set())
+    elif not rows:
         screen.progress("no stack is kept; `parity up` brings one up")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stack", "service", "state", "listens"):
-        table.add_column(name)
-    for row in rows:
-        listens = ", ".join(f"{port} at 127.0.0.1:{host}" for port, host in row["ports"].items())
-        table.add_row(f"{row['name']} ({row['stack']})", row["service"], row["state"], listens)
-    screen.show(table)
+    elif not watch:
+        screen.show(shown(rows))
+    if watch and as_json:
+        _write_changes(rows)
+    elif watch:
+        with screen.live() as show:
+            while True:
+                show(shown(standing()))
+                time.sleep(_WATCH_S)
+
+
+def _write_changes(rows: list[dict[str, Any]]) -> None:
+    seen = {json.dumps(row) for row in rows}
+    while True:
+        time.sleep(_WATCH_S)
+        seen = _write(standing(), seen=seen)
+
+
+def _write(rows: list[dict[str, Any]], *, seen: set[str]) -> set[str]:
+    """Write the rows that are not as they were, and return all."""
+    lines = [json.dumps(row) for row in rows]
+    sys.stdout.write("".join(f"{line}\n" for line in lines if line not in seen))
+    sys.stdout.flush()
+    return set(lines)
 
 
 def logs(
-    service: Annotated[str, typer.Argument(help="One service; all if not given.")] = "",
+    service: Annotated[str, typer.Argument(help="One service, an instance, or `endpoint`; all if not given.")] = "",
     *,
-    tail: Annotated[int, typer.Option(help="Lines of each service.")] = 50,
+    tail: Annotated[int, typer.Option(help="Lines of each.")] = 50,
 ) -> None:
-    """Show the last lines of the kept stacks' services."""
+    """Show the last lines of the kept stacks' services, instances, and AWS endpoint."""
     found = False
-    for stack_id in kept_stacks():
-        for name, container in sorted(_containers(stack_id).items()):
-            if service in {"", name}:
+    for stack in kept():
+        for name, container in sorted(_containers(stack.stack_id).items()):
+            if service in {"", name, container.labels.get(owner.LABEL_ROLE)}:
                 found = True
                 with translated(f"read the log of {name}"):
                     text = container.logs(tail=tail).decode(errors="replace")
-                sys.stdout.write("".join(f"{name} | {line}\n" for line in text.splitlines()))
+                _write_log(name, text.splitlines())
+        if service in {"", "endpoint"} and stack.log.is_file():
+            found = True
+            _write_log("endpoint", stack.log.read_text(errors="replace").splitlines()[-tail:])
     if not found:
         raise StackError(f"no kept stack has a service {service!r}" if service else "no stack is kept")
+
+
+def _write_log(name: str, lines: list[str]) -> None:
+    sys.stdout.write("".join(f"{name} | {line}\n" for line in lines))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +200,8 @@ def _containers(stack_id: str) -> dict[str, Any]:
     chosen: Filters = {"label": f"{owner.LABEL_STACK}={stack_id}"}
     with translated("list the stack's containers"):
         found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
-    return {container.labels.get("com.docker.compose.service") or str(container.name): container for container in found}
+    return {_name(container.labels) or str(container.name): container for container in found}
 
 
-def _services(stack_id: str, name: str) -> list[dict[str, Any]]:
-    rows = []
-    for service, container in sorted(_containers(stack_id).items()):
-        ports = {port: bindings[0]["HostPort"] for port, bindings in container.ports.items() if bindings}
-        rows.append({"stack": stack_id, "name": name, "service": service, "state": container.status, "ports": ports})
-    return rows
+def _name(labels: dict[str, str]) -> str | None:
+    return labels.get("com.docker.compose.service") or labels.get(LABEL_INSTANCE)

@@ -147,6 +147,89 @@ class Phase(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag
     deadline_us: int = 0
 
 
+class Capacity(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="capacity"):
+    """The numbers of the Auto Scaling group changed."""
+
+    desired: int
+    min_size: int
+    max_size: int
+    in_service: int
+    #: On their way in: launched, waiting for hooks or for a load balancer.
+    pending: int = 0
+    #: On their way out.
+    leaving: int = 0
+    #: Why there may be more than `max_size`, where AWS documents it: `rebalancing`, `refresh`, ...
+    excused: str = ""
+
+
+class Lifecycle(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="lifecycle"):
+    """An instance's lifecycle state in its group changed; an empty `state` is that it left the group."""
+
+    instance: str
+    state: str
+    zone: str = ""
+    healthy: bool = True
+
+
+class Activity(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="activity"):
+    """A scaling activity began, or moved on to another status."""
+
+    activity: str
+    status: str
+    description: str
+    cause: str = ""
+    #: Whose it is; empty where there was no instance.
+    instance: str = ""
+    message: str = ""
+
+
+class Called(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="called"):
+    """The AWS API was called; `refused` is AWS's error where it was refused."""
+
+    operation: str
+    refused: str = ""
+
+
+class Revision(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="revision"):
+    """A worker said, as it started, which revision of the code it has."""
+
+    instance: str
+    revision: str
+
+
+class Deployed(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="deployed"):
+    """A deploy began: from now on this revision is the one that instances should run."""
+
+    revision: str
+
+
+class Connections(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="connections"):
+    """How many connections the database has changed. `limit`: how many ordinary users may have."""
+
+    used: int
+    limit: int
+
+
+class Printed(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="printed"):
+    """What an instance that ended before the census had printed in its life."""
+
+    instance: str
+    lines: int
+    #: Of all lines, in whatever order.
+    digest: str = ""
+
+
+class Archived(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="archived"):
+    """What is in the archive of an instance that ended before the census, read after the drain."""
+
+    instance: str
+    lines: int
+    digest: str = ""
+    #: Lines that were printed and are not there, and when the first of them was printed.
+    missing: int = 0
+    missing_since_us: int = 0
+
+
 class Remark(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="remark"):
     """A thing worth knowing that no property reads."""
 
@@ -168,5 +251,14 @@ Event: TypeAlias = (
     | Queue
     | Health
     | Phase
+    | Capacity
+    | Lifecycle
+    | Activity
+    | Called
+    | Revision
+    | Deployed
+    | Connections
+    | Printed
+    | Archived
     | Remark
 )

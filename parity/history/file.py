@@ -40,12 +40,12 @@ class HistoryWriter:
         self._flush_every = flush_every
         self._unflushed = 0
 
-    def write(self, event: Event) -> None:
-        """Append one event."""
-        line = self._encoder.encode(event) + b"\n"
+    def write(self, *events: Event) -> None:
+        """Append events, together."""
+        lines = self._encoder.encode_lines(events)
         with self._lock:
-            self._file.write(line)
-            self._unflushed += 1
+            self._file.write(lines)
+            self._unflushed += len(events)
             if self._unflushed >= self._flush_every:
                 self._file.flush()
                 self._unflushed = 0

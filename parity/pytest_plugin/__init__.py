@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from parity.pytest_plugin.fixture import parity_stack, report_section
 from parity.pytest_plugin.live import ParityStack, Urls
 from parity.pytest_plugin.needs import need_engine
-from parity.pytest_plugin.scenarios import ScenarioFile, group_by_stack, is_scenario
+from parity.pytest_plugin.scenarios import ScenarioFile, ScenarioItem, group_by_stack, is_scenario
 from parity.pytest_plugin.session import SESSION, ParitySession, session_of
+from parity.run.entry import Runtime
 
 __all__ = ["ParityStack", "Urls", "parity_stack"]
 
@@ -37,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--parity-stack", default="", metavar="NAME", help="Run scenarios on this stack only, such as compose/rabbitmq."
+    )
+    group.addoption(
+        "--parity-on",
+        choices=get_args(Runtime),
+        default="docker",
+        help="Run scenarios on containers, or on the simulator, which proves nothing about the real services.",
     )
     group.addoption("--parity-out", type=Path, default=Path("out"), metavar="DIR", help="Where records go.")
     parser.addini(
@@ -59,9 +67,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SESSION].close()
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say which seed ranges are drawn with."""
-    return f"parity: seed {session_of(config).seed}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which seed ranges are drawn with, and where scenarios run."""
+    session = session_of(config)
+    lines = [f"parity: seed {session.seed}"]
+    if session.on == "sim":
+        lines.append("parity: scenarios run on the simulator, which proves nothing about the real services")
+    return lines
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -72,14 +84,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put scenarios that can share a stack after one another."""
-    if not config.getoption("collectonly"):
+    if not config.getoption("collectonly") and session_of(config).on == "docker":
         group_by_stack(items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or in CI fail, what needs an engine that is not there."""
-    if item.get_closest_marker("parity"):
+    simulated = isinstance(item, ScenarioItem) and session_of(item.config).on == "sim"
+    if item.get_closest_marker("parity") and not simulated:
         need_engine(item.nodeid)
 
 

@@ -16,9 +16,10 @@ from parity.pytest_plugin.scenarios import properties_of
 from parity.pytest_plugin.session import session_of
 from parity.run.docker import DockerRun
 from parity.run.draws import SeededDraws
+from parity.run.entry import Entry, open_record, write_result
 from parity.run.fits import check_fits
 from parity.run.result import Result
-from parity.run.session import Entry, open_record, write_result
+from parity.run.session import facts_of, keep_logs
 from parity.scenario.scenario import Expectation
 
 _LIVE = pytest.StashKey[tuple[ParityStack, str]]()
@@ -50,10 +51,12 @@ def _live(item: pytest.Item, stack_name: str, keywords: dict[str, Any]) -> Itera
     scenario = run_scenario(item.name, stack_name, about=f"The test {item.nodeid}.", keywords=keywords)
     check_fits(scenario, session.files(stack_name))
     drawn = scenario.draw(SeededDraws(seed, scenario.name))
-    entry = Entry(plan=session.plan(stack_name), scenario=scenario, expectation=Expectation(), source=item.nodeid)
-    stack = session.ready(entry.plan)
-    record = open_record(entry, drawn, stack, seed=seed, out=session.out, again=again)
-    run = DockerRun(stack=stack, plan=entry.plan, scenario=drawn, record=record, progress=session.detail)
+    files, plan = session.files(stack_name), session.plan(stack_name)
+    entry = Entry(files=files, scenario=scenario, expectation=Expectation(), source=item.nodeid)
+    stack = session.ready(plan)
+    facts = facts_of(stack, plan)
+    record = open_record(entry, drawn, runtime="docker", seed=seed, out=session.out, again=again, facts=facts)
+    run = DockerRun(stack=stack, plan=plan, scenario=drawn, record=record, progress=session.detail)
     live, start = ParityStack(run, seed=seed), time.monotonic()
     item.stash[_LIVE] = live, f"seed {seed}\nrecord: {record.folder}\nagain:  {again}"
     error = ""
@@ -64,8 +67,10 @@ def _live(item: pytest.Item, stack_name: str, keywords: dict[str, Any]) -> Itera
         error = str(caught)
         raise
     finally:
-        result = _result(entry, live, seed=seed, seconds=time.monotonic() - start, error=error)
-        write_result(record, stack, result)
+        seconds = time.monotonic() - start
+        result = _result(entry, live, seed=seed, seconds=seconds, faults_s=record.faulted_s(), error=error)
+        write_result(record, result)
+        keep_logs(record, stack, result)
         item.user_properties += properties_of(result)
 
 
@@ -78,16 +83,16 @@ def report_section(item: pytest.Item) -> str:
     return "\n".join([*findings, text])
 
 
-def _result(entry: Entry, live: ParityStack, *, seed: int, seconds: float, error: str) -> Result:
+def _result(entry: Entry, live: ParityStack, *, seed: int, seconds: float, faults_s: float, error: str) -> Result:
     return Result(
         scenario=entry.scenario.name,
-        stack=entry.plan.files.name,
+        stack=entry.files.name,
         runtime="docker",
         seed=seed,
         expectation=entry.expectation,
         judgement=live.judgement,
         seconds=seconds,
-        faults_s=0.0,
+        faults_s=faults_s,
         record=live.record,
         error=error or ("" if live.judgement else "the test ended without `drain`"),
     )

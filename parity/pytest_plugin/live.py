@@ -105,7 +105,7 @@ class ParityStack:
         kinds = self._run.description.kinds
         if kind and kind not in kinds:
             raise SourceError(f"no such kind of job{nearest(kind, list(kinds))}", file=f"submit(kind={kind!r})")
-        return [self._run.application.submit(kind) for _ in range(n)]
+        return list(self._run.application.submit(kind, n))
 
     @contextlib.contextmanager
     def fault(self, step: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

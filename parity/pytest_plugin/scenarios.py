@@ -14,9 +14,11 @@ import pytest
 from parity.errors import ParityError
 from parity.pytest_plugin.explain import explain
 from parity.pytest_plugin.session import session_of
+from parity.run.entry import Entry
 from parity.run.fits import check_fits
 from parity.run.result import Result
-from parity.run.session import Entry, run_entry
+from parity.run.session import run_entry
+from parity.run.sim import simulate_entry
 from parity.scenario.scenario import OnStack, Scenario, read_scenario
 from parity.scenario.source import load_source
 
@@ -77,20 +79,31 @@ class ScenarioItem(pytest.Item):
         Raises:
             ParityError: The stack cannot be had.
         """
+        result = self._simulate() if session_of(self.config).on == "sim" else self._run()
+        self.user_properties += properties_of(result)
+        if not result.as_expected:
+            pytest.fail(explain(result, again=session_of(self.config).again(self.nodeid, result.seed)), pytrace=False)
+
+    def _entry(self) -> Entry:
+        files = session_of(self.config).files(self.on.stack)
+        return Entry(files=files, scenario=self.scenario, expectation=self.on.expect, source=self.source)
+
+    def _run(self) -> Result:
         session = session_of(self.config)
         plan = session.plan(self.on.stack)
-        entry = Entry(plan=plan, scenario=self.scenario, expectation=self.on.expect, source=self.source)
-        result = run_entry(
-            entry,
+        return run_entry(
+            self._entry(),
+            plan,
             session.ready(plan),
             seed=session.seed,
             out=session.out,
             progress=session.detail,
             announce=self._announce,
         )
-        self.user_properties += properties_of(result)
-        if not result.as_expected:
-            pytest.fail(explain(result, again=session.again(self.nodeid, result.seed)), pytrace=False)
+
+    def _simulate(self) -> Result:
+        session = session_of(self.config)
+        return simulate_entry(self._entry(), seed=session.seed, out=session.out, announce=self._announce)
 
     def _announce(self, entry: Entry, drawn: Scenario, seed: int) -> None:
         session_of(self.config).detail(f"{self.nodeid}, seed {seed}, drawn:\n{drawn.to_yaml().rstrip()}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from parity.run.entry import Runtime
 from parity.run.stacks import Stacks
 from parity.stack.description import StackFiles, load_stack
 from parity.stack.reaper import reap
@@ -28,6 +29,7 @@ class ParitySession:
         self.seed: int = secrets.randbelow(1_000_000) if given is None else given
         self.everything: bool = config.getoption("parity_all")
         self.stack: str = config.getoption("parity_stack")
+        self.on: Runtime = config.getoption("parity_on")
         self.out: Path = config.getoption("parity_out")
         self._files: dict[str, StackFiles] = {}
         self._plans: dict[str, Blueprint] = {}
@@ -94,6 +96,8 @@ class ParitySession:
         words = ["pytest", node_id, "--parity-seed", str(seed)]
         if self.stack:
             words += ["--parity-stack", self.stack]
+        if self.on != "docker":
+            words += ["--parity-on", self.on]
         return shlex.join(words)
 
 

@@ -103,7 +103,9 @@ def _witnesses(finding: Finding) -> str:
 
 
 def _run_case(result: Result) -> ET.Element:
-    case = _case(result.scenario, result.stack, result.seconds)
+    # A session may have a scenario on both runtimes.
+    simulated = "" if result.runtime == "docker" else f" ({result.runtime})"
+    case = _case(result.scenario, f"{result.stack}{simulated}", result.seconds)
     said = [f"{one.property}: {one.verdict.value}: {one.reason}" for one in result.findings]
     told = "\n".join([*said, _figures(result.tally), f"seed {result.seed}, record {result.record}"])
     if result.as_expected:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from parity.check import judge
 from parity.check.verdict import Judgement
-from parity.errors import CancelledError, NotReadyError, ParityError
+from parity.errors import CancelledError, FaultError, NotReadyError, ParityError
 from parity.history.events import Census, Found, Health, Phase, PhaseName
 from parity.history.file import HistoryWriter, read_history
 from parity.run.application import Application
+from parity.run.deploy import Deploys
 from parity.run.record import Record
 from parity.run.recorder import Recorder
 from parity.run.steps import Steps
@@ -24,13 +25,15 @@ from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
 from parity.scenario.steps import IN_TURN, NODES, SAME, Step
 from parity.stack.engine import wait_for
-from parity.stack.faults.live import Live, Subject
+from parity.stack.faults.live import Live, Subject, workers_in_role
 from parity.stack.policy import set_policy
 from parity.stack.stack import Blueprint, Stack
 
 Progress = Callable[[str], None]
 #: How long a node may take to come back after everything was healed; it boots in about ten seconds.
 _HUNG_AFTER_S = 30.0
+#: How many jobs are recorded and handed over together where no rate says when each is due.
+_AT_ONCE = 100
 
 
 @dataclass(kw_only=True)
@@ -57,7 +60,6 @@ class DockerRun:
     def __post_init__(self) -> None:
         self.name = f"run-{secrets.token_hex(4)}"
         self.description = self.plan.files.description
-        self.faults_s = 0.0
         self._broke_nodes = False
         self._heal_began_s = 0.0
         self._restarted: set[str] = set()
@@ -94,7 +96,13 @@ class DockerRun:
             )
             self.steps = self._make_steps()
             self._watch = running.enter_context(
-                Watch(self.stack, self.name, self.description.effects.sql, self.recorder)
+                Watch(
+                    self.stack,
+                    self.name,
+                    self.description.effects.sql,
+                    self.recorder,
+                    connections=self.scenario.properties.connections_under_limit,
+                )
             )
             self._phase("faults")
             self.recorder.start_workload()
@@ -125,27 +133,27 @@ class DockerRun:
             submitters=self.application.submitters,
             holding=self.recorder.holding,
             latest=self.recorder.latest,
+            scaled=self.application.scaled,
         )
+        self._live = live
         return Steps(self.scenario, live, self.recorder, change=self._change, workload_done=self._workload_done)
 
     def _carry_out(self) -> None:
         """Submit the workload while the scenario's steps happen."""
         self._broke_nodes = any(_concerns_nodes(step) for step in self.scenario.steps)
-        start = time.monotonic()
         with self.steps:
             self._submit_workload()
-            workload_s = time.monotonic() - start
             self.steps.wait(self._check)
-        self.faults_s = max(0.0, time.monotonic() - start - workload_s)
 
     def _submit_workload(self) -> None:
         workload = self.scenario.workload
+        jobs, at_once = workload.jobs.value, 1 if workload.rate else _AT_ONCE
         start = time.monotonic()
-        for number in range(workload.jobs.value):
+        for number in range(0, jobs, at_once):
             if workload.rate:
                 time.sleep(max(0.0, start + number / workload.rate - time.monotonic()))
             self._check()
-            self.application.submit("")
+            self.application.submit("", min(at_once, jobs - number))
         self._workload_done.set()
 
     def _check(self) -> None:
@@ -181,15 +189,35 @@ class DockerRun:
         """Carry out a step that is no fault."""
         if step.kind == "submit":
             assert step.jobs is not None
-            for _ in range(step.jobs.value):
-                self.application.submit(step.of_kind or "")
+            self.application.submit(step.of_kind or "", step.jobs.value)
             return f"{step.jobs.value} jobs"
         if step.kind == "scale":
             assert step.workers is not None
             self.application.scale(step.workers.value)
             return f"{len(self.application.group)} workers"
+        if step.kind == "call":
+            return self._call(step)
+        if step.kind == "deploy":
+            return self._deploy(step)
         assert step.policy is not None
         return set_policy(self.stack.broker, self.name, step.policy, queues=self.description.queues.work)
+
+    def _call(self, step: Step) -> str:
+        """Carry out a call of the AWS API."""
+        scaled = self.application.scaled
+        assert scaled is not None
+        assert step.operation is not None
+        for worker in workers_in_role(step, self._live) or [""]:
+            if refused := scaled.call(step.operation, step.request or {}, worker):
+                raise FaultError(refused)
+        return step.operation
+
+    def _deploy(self, step: Step) -> str:
+        scaled, section = self.application.scaled, self.description.deploy
+        assert scaled is not None
+        assert section is not None
+        deploys = Deploys(scaled, self.application.group, section, self.recorder, self.cancelled)
+        return deploys.carry_out(step)
 
     def _heal(self) -> bool:
         """Wait until every node is up, no partition is left, and every queue has all its members."""
@@ -248,7 +276,7 @@ class DockerRun:
             with contextlib.suppress(ParityError):
                 # Refused while a service is still finding its feet; the deadline is what ends that.
                 self._watch.look_at_effects()
-                empty = sum(self._watch.look_at_queues()) == 0 and not self.recorder.working()
+                empty = sum(self._watch.look_at_queues()) == 0 and not self.recorder.working() and self._settled()
                 empty_since = (empty_since or time.monotonic()) if empty else None
             # Statistics are late: only when they have said so for longer than that is the queue empty.
             if empty_since and time.monotonic() - empty_since > self._settle_s:
@@ -256,8 +284,14 @@ class DockerRun:
             self._check()
             time.sleep(0.2)
 
+    def _settled(self) -> bool:
+        """Whether the Auto Scaling group, where there is one, has what it should have."""
+        return self.application.scaled is None or self.application.scaled.settled()
+
     def _take_census(self, *, healed: bool) -> None:
         """End every consumer, read every queue out, count the effects a last time."""
+        if self.application.archive is not None:
+            self.application.archive.tell()
         self._phase("census")
         self.application.end()
         reason = "" if healed else "the stack did not heal"

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from parity.errors import SourceError
 from parity.scenario.scenario import Scenario
 from parity.scenario.source import Place, Source, joined, nearest
 from parity.scenario.steps import EventCount, Step
-from parity.stack.description import EVENT_NAMES, Description, Setting, StackFiles
+from parity.stack.description import EVENT_NAMES, Description, StackFiles
 
-_NUMBER = r"\d+(?:\.\d+)?"
-#: For each type of setting what the application can read, and how a message says so.
-_TYPES = {
-    "integer": (re.compile(r"\d+"), "a whole number"),
-    "duration": (re.compile(_NUMBER), "a number of {unit}"),
-    "duration_range": (re.compile(rf"{_NUMBER}(\.\.{_NUMBER})?"), "a number of {unit}, or a range such as 0.1..0.3"),
-}
 #: How many nodes a step of a kind or shape needs to mean anything.
 _NODES_MIN = {"partition": 2, "majorities-ring": 3, "queue follower": 2}
 
@@ -34,6 +26,10 @@ def check_fits(scenario: Scenario, files: StackFiles, *, document: Source | None
         SourceError: Lists every such thing with its place and the nearest valid name.
     """
     wrong = [*_settings(scenario, files.description)]
+    if scenario.properties.logs_archived is not None and not files.description.log.archive:
+        wrong.append(
+            (("properties", "logs_archived"), "nobody knows where logs are archived: x-parity has no `log.archive`")
+        )
     for index, step in enumerate(scenario.steps):
         wrong += [(("steps", index, *place), message) for place, message in _step(step, files.description)]
     errors = [_error(f"{message} (stack {files.name})", place, scenario, document) for place, message in wrong]
@@ -52,16 +48,8 @@ def _settings(scenario: Scenario, description: Description) -> Iterator[tuple[Pl
     for name, value in scenario.settings.items():
         if name not in known:
             yield ("settings", name), f"no setting {name!r} here{nearest(name, list(known)) or '; there are none'}"
-        elif expected := _unreadable(known[name], str(value)):
-            yield ("settings", name), f"{name}: expected {expected}, found {value!r}"
-
-
-def _unreadable(setting: Setting, value: str) -> str:
-    """What the application can read in the value's stead; empty where it can read the value."""
-    if setting.type not in _TYPES:
-        return ""
-    pattern, expected = _TYPES[setting.type]
-    return "" if pattern.fullmatch(value) else expected.format(unit=setting.unit or "seconds")
+        elif unreadable := known[name].unreadable(value):
+            yield ("settings", name), f"{name}: {unreadable}"
 
 
 def _step(step: Step, description: Description) -> Iterator[tuple[Place, str]]:
@@ -74,6 +62,8 @@ def _step(step: Step, description: Description) -> Iterator[tuple[Place, str]]:
         yield (step.kind,), "nobody is known to hold a job: x-parity has no `log.delivery` pattern"
     if step.target == "producer" and not description.submit.service:
         yield (step.kind,), "there is no producer: parity publishes the jobs itself (`submit.body`)"
+    if step.kind == "deploy" and not (description.deploy and description.log.revision):
+        yield (step.kind,), "nothing says how to deploy here: x-parity needs `deploy` and `log.revision`"
     nodes = len(description.broker.services)
     for what in (step.kind, step.shape or "", step.target):
         if nodes < _NODES_MIN.get(what, 0):

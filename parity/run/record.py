@@ -10,7 +10,9 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from parity.check.faulted import faulted_s
 from parity.errors import EngineError
+from parity.history.file import read_history
 from parity.scenario.scenario import Scenario
 from parity.stack.engine import translated
 
@@ -37,6 +39,10 @@ class Record:
         self.scenario.write_text(scenario.to_yaml())
         self.write_json("run.json", facts)
 
+    def faulted_s(self) -> float:
+        """Seconds that the run was under fault, by its history; 0 where it broke off before it had one."""
+        return faulted_s(read_history(self.history)) if self.history.exists() else 0.0
+
     def keep_logs(self, containers: dict[str, Container], *, since_s: int | None = None) -> None:
         """Write each container's log to a file of its name; one that cannot be read says why in its place."""
         folder = self.folder / "logs"
@@ -59,7 +65,11 @@ def new_record(out: Path, *, scenario: str, stack: str, seed: int) -> Record:
     """A fresh folder below `out`, named by time, scenario, stack and seed."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     variant = stack.rpartition("/")[2]
-    base = f"{stamp}-{scenario}-{variant}-{seed}"
+    return fresh_record(out, f"{stamp}-{scenario}-{variant}-{seed}")
+
+
+def fresh_record(out: Path, base: str) -> Record:
+    """A fresh folder below `out`, numbered where there is one of the name."""
     for number in range(1, 1000):
         folder = out / (base if number == 1 else f"{base}-{number}")
         try:

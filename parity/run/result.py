@@ -22,7 +22,7 @@ class Result:
         expectation: What the scenario said it would show.
         judgement: The findings and the tally; None where the run broke off.
         seconds: Wall time, from the namespace to the verdict.
-        faults_s: How much of it was the faults' own duration.
+        faults_s: How much of it the run was under fault.
         record: The folder of the run's record.
         error: Why the run broke off; empty where it did not.
     """

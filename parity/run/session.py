@@ -1,61 +1,27 @@
-"""A session: several scenarios on their stacks, a stack brought up once for all that can share it."""
+"""A session on containers: several scenarios on their stacks, a stack brought up once for all that can share it."""
 
 from __future__ import annotations
 
 import functools
-import json
-import shlex
 import threading
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from parity import __version__
-from parity.check.verdict import Judgement
-from parity.errors import EngineError, ParityError
 from parity.run.docker import DockerRun
 from parity.run.draws import SeededDraws
+from parity.run.entry import Announce, Entry, attempt, conclude, open_record
 from parity.run.fits import check_fits
-from parity.run.record import Record, new_record
+from parity.run.record import Record
 from parity.run.result import Result
 from parity.run.stacks import Stacks
-from parity.scenario.scenario import Expectation, Scenario
-from parity.scenario.source import Source
-from parity.stack.stack import Blueprint, Stack
+from parity.stack.stack import Blueprint, Stack, blueprint
 
 Progress = Callable[[str], None]
 #: How many runs that keep to themselves go on side by side: what two processors carry without being late.
 LANES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One scenario on one stack.
-
-    Args:
-        plan: The stack.
-        scenario: The scenario as its file states it.
-        expectation: What it should show.
-        source: What to name on the command line to get this entry again.
-        document: The scenario's file, for messages about it; None where it came from none.
-    """
-
-    plan: Blueprint
-    scenario: Scenario
-    expectation: Expectation
-    source: str
-    document: Source | None = None
-
-
-#: Told of every drawn scenario, with its seed, before it starts.
-Announce = Callable[[Entry, Scenario, int], None]
 
 
 def run_entries(
@@ -84,36 +50,71 @@ def run_entries(
         A result for each entry, as it comes. A run that breaks off is a result too: unknown.
 
     Raises:
-        SourceError: A scenario asks a stack for what it does not have.
+        SourceError: A scenario asks a stack for what it does not have, or the compose tool refuses the stack.
         EngineError: The engine or an image is missing.
         StackError: A stack does not come up.
     """
     for entry in entries:
-        check_fits(entry.scenario, entry.plan.files, document=entry.document)
+        check_fits(entry.scenario, entry.files, document=entry.document)
+    with Stacks(progress) as stacks:
+        yield from run_on(stacks, entries, seed=seed, out=out, progress=progress, announce=announce, lanes=lanes)
+
+
+def run_on(
+    stacks: Stacks,
+    entries: list[Entry],
+    *,
+    seed: int,
+    out: Path,
+    progress: Progress,
+    announce: Announce,
+    lanes: int,
+) -> Generator[Result, None, None]:
+    """Run scenarios that fit, as `run_entries` does, on stacks that outlive them.
+
+    Args:
+        stacks: Where they come from; the one that was last used stays up.
+        entries: What to run.
+        seed: What ranges are drawn with.
+        out: Where records go.
+        progress: Told what takes time.
+        announce: Told of every drawn scenario before it starts.
+        lanes: How many may run side by side.
+
+    Yields:
+        A result for each entry, as it comes.
+
+    Raises:
+        SourceError: The compose tool refuses a stack.
+        EngineError: The engine or an image is missing.
+        StackError: A stack does not come up.
+    """
+    plans = plans_of(entries)
+    run = functools.partial(run_entry, seed=seed, out=out, progress=progress, announce=announce)
+    for group in by_stack(entries, plans):
+        together = [entry for entry in group if lanes > 1 and entry.scenario.keeps_to_itself]
+        if together:
+            made = [(entry, plans[entry.files.name]) for entry in together]
+            jobs = [functools.partial(run, entry, plan, stacks.ready(plan)) for entry, plan in made]
+            yield from _side_by_side(jobs, lanes)
+        for entry in group:
+            if entry not in together:
+                plan = plans[entry.files.name]
+                yield run(entry, plan, stacks.ready(plan))
+
+
+def by_stack(entries: list[Entry], plans: dict[str, Blueprint]) -> list[list[Entry]]:
+    """Entries that can share a stack, together."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(entry.plan.fingerprint(), []).append(entry)
-    with Stacks(progress) as stacks:
-        for group in groups.values():
-            together = [entry for entry in group if lanes > 1 and entry.scenario.keeps_to_itself]
-            if together:
-                jobs = [
-                    functools.partial(
-                        run_entry,
-                        entry,
-                        stacks.ready(entry.plan),
-                        seed=seed,
-                        out=out,
-                        progress=progress,
-                        announce=announce,
-                    )
-                    for entry in together
-                ]
-                yield from _side_by_side(jobs, lanes)
-            for entry in group:
-                if entry not in together:
-                    stack = stacks.ready(entry.plan)
-                    yield run_entry(entry, stack, seed=seed, out=out, progress=progress, announce=announce)
+        groups.setdefault(plans[entry.files.name].fingerprint(), []).append(entry)
+    return list(groups.values())
+
+
+def plans_of(entries: list[Entry]) -> dict[str, Blueprint]:
+    """Each stack's blueprint, by its name; the compose tool is asked once for each."""
+    files = {entry.files.name: entry.files for entry in entries}
+    return {name: blueprint(stack) for name, stack in files.items()}
 
 
 def _side_by_side(jobs: list[functools.partial[Result]], lanes: int) -> Iterator[Result]:
@@ -131,6 +132,7 @@ def _side_by_side(jobs: list[functools.partial[Result]], lanes: int) -> Iterator
 
 def run_entry(
     entry: Entry,
+    plan: Blueprint,
     stack: Stack,
     *,
     seed: int,
@@ -143,6 +145,7 @@ def run_entry(
 
     Args:
         entry: What to run.
+        plan: Its stack's blueprint.
         stack: As `Stacks.ready` hands it out.
         seed: What ranges are drawn with.
         out: Where the record goes.
@@ -157,78 +160,21 @@ def run_entry(
         EngineError: The engine went away.
     """
     drawn = entry.scenario.draw(SeededDraws(seed, entry.scenario.name))
-    record = open_record(entry, drawn, stack, seed=seed, out=out)
+    record = open_record(entry, drawn, runtime="docker", seed=seed, out=out, facts=facts_of(stack, plan))
     announce(entry, drawn, seed)
-    run = DockerRun(stack=stack, plan=entry.plan, scenario=drawn, record=record, progress=progress)
+    run = DockerRun(stack=stack, plan=plan, scenario=drawn, record=record, progress=progress)
     run.cancelled = cancelled or run.cancelled
-    start = time.monotonic()
-    judgement: Judgement | None = None
-    error = ""
-    try:
-        judgement = run.execute()
-    except EngineError:
-        raise
-    except ParityError as caught:
-        error = str(caught)
-    except Exception as caught:  # noqa: BLE001  # whatever broke a run off, its verdict is unknown and says why
-        error = f"a defect of parity: {caught!r}"
-        (record.folder / "traceback.txt").write_text(traceback.format_exc())
-    result = Result(
-        scenario=drawn.name,
-        stack=entry.plan.files.name,
-        runtime="docker",
-        seed=seed,
-        expectation=entry.expectation,
-        judgement=judgement,
-        seconds=time.monotonic() - start,
-        faults_s=run.faults_s,
-        record=record.folder,
-        error=error,
-    )
-    write_result(record, stack, result)
+    done = attempt(run.execute, record)
+    result = conclude(entry, drawn, record, done, runtime="docker", seed=seed, faults_s=record.faulted_s())
+    keep_logs(record, stack, result)
     return result
 
 
-def open_record(entry: Entry, drawn: Scenario, stack: Stack, *, seed: int, out: Path, again: str = "") -> Record:
-    """A fresh record with all that is known before a run starts.
-
-    Args:
-        entry: What is to run.
-        drawn: Its scenario, as drawn.
-        stack: Where.
-        seed: What it was drawn with.
-        out: Where records go.
-        again: The command that replays it; the one that runs the drawn scenario again where none is given.
-    """
-    name = entry.plan.files.name
-    record = new_record(out, scenario=drawn.name, stack=name, seed=seed)
-    scenario = shlex.quote(str(record.scenario))
-    again = again or f"parity run {scenario} --stack {shlex.quote(name)} --seed {seed}"
-    record.write_start(drawn, _facts(entry, stack, seed, again))
-    return record
+def facts_of(stack: Stack, plan: Blueprint) -> dict[str, Any]:
+    """What a record tells of the stack a run is on."""
+    return {"stack_id": stack.id, "images": stack.image_digests(plan)}
 
 
-def _facts(entry: Entry, stack: Stack, seed: int, again: str) -> dict[str, Any]:
-    return {
-        "parity": __version__,
-        "scenario": entry.scenario.name,
-        "stack": entry.plan.files.name,
-        "runtime": "docker",
-        "stack_id": stack.id,
-        "seed": seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "job_id": entry.plan.files.description.job_id,
-        "images": stack.image_digests(entry.plan),
-        "again": again,
-    }
-
-
-def write_result(record: Record, stack: Stack, result: Result) -> None:
-    """Write down what a run came to, and what the stack's services logged meanwhile."""
-    data = result.as_dict()
-    if result.judgement:
-        data["findings"] = json.loads(msgspec.json.encode(result.findings))
-        data["tally"] = json.loads(msgspec.json.encode(result.tally))
-    data["as_expected"] = result.as_expected
-    record.write_json("verdict.json", data)
+def keep_logs(record: Record, stack: Stack, result: Result) -> None:
+    """Write down what the stack's services logged during a run."""
     record.keep_logs(stack.containers, since_s=round(time.time() - result.seconds - 5))

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from parity.errors import ParityError
-from parity.history.events import Node, NodeState, Queue
+from parity.history.events import Connections, Node, NodeState, Queue
 from parity.run.recorder import Recorder
 from parity.stack.broker import QueueState
 from parity.stack.stack import Stack
@@ -26,9 +26,12 @@ class Watch:
         virtual_host: The run's virtual host; its database is called the same.
         sql: The statement that counts effects.
         recorder: Where changes go.
+        connections: Whether the database's connections are counted.
     """
 
-    def __init__(self, stack: Stack, virtual_host: str, sql: str, recorder: Recorder) -> None:
+    def __init__(
+        self, stack: Stack, virtual_host: str, sql: str, recorder: Recorder, *, connections: bool = False
+    ) -> None:
         self._stack = stack
         self._virtual_host = virtual_host
         self._sql = sql
@@ -36,9 +39,11 @@ class Watch:
         self._stop = threading.Event()
         self._queues: dict[str, QueueState] = {}
         self._nodes: dict[str, str] = {}
+        self._connections = (-1, -1)
+        looks: list[Callable[[], object]] = [self.look_at_effects, self.look_at_queues, self.look_at_nodes]
+        looks += [self.look_at_connections] if connections else []
         self._threads = [
-            threading.Thread(target=self._loop, args=(look,), name=look.__name__, daemon=True)
-            for look in (self.look_at_effects, self.look_at_queues, self.look_at_nodes)
+            threading.Thread(target=self._loop, args=(look,), name=look.__name__, daemon=True) for look in looks
         ]
         self._effects_lock = threading.Lock()
 
@@ -105,6 +110,19 @@ class Watch:
                 ready += queue.ready
                 unacknowledged += queue.unacknowledged
         return ready, unacknowledged
+
+    def look_at_connections(self) -> None:
+        """Record how many connections the database has, where that changed.
+
+        Raises:
+            StackError: The database does not answer.
+        """
+        with self._effects_lock:
+            counted = self._stack.database.connections(self._virtual_host)
+        if counted != self._connections:
+            self._connections = counted
+            used, limit = counted
+            self._recorder.record(Connections, used=used, limit=limit)
 
     def look_at_nodes(self) -> None:
         """Record the nodes that changed.

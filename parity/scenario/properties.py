@@ -31,6 +31,26 @@ class Properties(BaseModel):
     conservation: bool = True
     #: Jobs that must have been submitted ok, and every fault proved applied; else the run says nothing.
     not_vacuous: int = Field(default=1, ge=1)
+    #: Seconds until as many instances are in service as the group should have, after whatever changed either number.
+    capacity_converges_within: Seconds | None = None
+    #: The group never should have, nor has, more or fewer instances than its bounds say, but where AWS documents it.
+    capacity_in_bounds: bool = False
+    #: Every launch and terminate activity is of an instance that really lived or ended then, and the other way round.
+    activities_match: bool = False
+    #: Every instance that is in service at the end of the drain has the revision that was deployed last.
+    on_revision: bool = False
+    #: The database always has room for one more connection.
+    connections_under_limit: bool = False
+    #: Every line that an instance printed before it ended is in the archive, but for those of its last so many seconds.
+    logs_archived: Seconds | None = None
 
 
+#: Those that are said of an Auto Scaling group.
+GROUP_PROPERTIES = (
+    "capacity_converges_within",
+    "capacity_in_bounds",
+    "activities_match",
+    "on_revision",
+    "logs_archived",
+)
 PROPERTY_NAMES: tuple[str, ...] = tuple(Properties.model_fields)

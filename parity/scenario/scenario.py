@@ -9,10 +9,11 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from parity.scenario.duration import Seconds
-from parity.scenario.properties import PROPERTY_NAMES, Properties
+from parity.scenario.group import GroupSection
+from parity.scenario.properties import GROUP_PROPERTIES, PROPERTY_NAMES, Properties
 from parity.scenario.ranges import Draws, IntRange
 from parity.scenario.source import Place, Source, WrongPartsError, found, load_source, nearest
-from parity.scenario.steps import WORKERS, Step
+from parity.scenario.steps import GROUP_KINDS, WORKERS, Step
 
 
 class Expectation(BaseModel):
@@ -85,6 +86,8 @@ class Scenario(BaseModel):
     stacks: tuple[OnStack, ...] = Field(default=(OnStack(stack="compose/rabbitmq"),), min_length=1)
     #: Workers at the start; the stack's own count where None.
     workers: IntRange | None = None
+    #: The Auto Scaling group that the workers are instances of; it says how many there are.
+    group: GroupSection | None = None
     #: Whether a worker that died is replaced.
     replace_workers: bool = True
     #: Settings the stack declares, by name; a range such as `0.2..0.6` goes to the application as it is written.
@@ -102,6 +105,9 @@ class Scenario(BaseModel):
         wrong: list[tuple[Place, str]] = []
         if self.steps and self.steps[0].after is not None:
             wrong.append((("steps", 0, "after"), "the first step follows no other: give it `at`"))
+        if self.group is not None and self.workers is not None:
+            wrong.append((("workers",), "the group says how many workers there are: give it `desired`"))
+        wrong += self._of_the_group() if self.group is None else []
         for index, on in enumerate(self.stacks):
             for name in on.expect.violated:
                 if getattr(self.properties, name) in (None, False):
@@ -110,6 +116,20 @@ class Scenario(BaseModel):
         if wrong:
             raise WrongPartsError(*wrong)
         return self
+
+    def _of_the_group(self) -> list[tuple[Place, str]]:
+        """What only makes sense with a group."""
+        wrong: list[tuple[Place, str]] = [
+            (("steps", index, step.kind), f"{step.kind} needs an Auto Scaling group: give the scenario `group`")
+            for index, step in enumerate(self.steps)
+            if step.kind in GROUP_KINDS
+        ]
+        claimed = [name for name in GROUP_PROPERTIES if getattr(self.properties, name) not in (None, False)]
+        wrong += [
+            (("properties", name), f"{name} is said of an Auto Scaling group: give the scenario `group`")
+            for name in claimed
+        ]
+        return wrong
 
     def stacks_of(self, *, everything: bool, stack: str = "") -> tuple[OnStack, ...]:
         """The stacks to run on.

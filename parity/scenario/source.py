@@ -62,7 +62,9 @@ class Source:
         self.file = file
         self._keys: dict[Place, _Position] = {}
         self._values: dict[Place, _Position] = {}
-        self._marked: set[int] = set()
+        self._anchored: dict[int, Place] = {}
+        #: Aliases and where their anchors are, the anchors' parts not repeated.
+        self._aliases: dict[Place, Place] = {}
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             if node is None:
@@ -85,10 +87,11 @@ class Source:
 
     def _mark(self, node: yaml.Node, place: Place) -> None:
         self._values[place] = _position(node.start_mark)
-        if id(node) in self._marked:
-            # An alias: its parts stand where its anchor is, and an anchor may contain itself.
+        if id(node) in self._anchored:
+            # Its parts stand where its anchor is, and an anchor may contain itself.
+            self._aliases[place] = self._anchored[id(node)]
             return
-        self._marked.add(id(node))
+        self._anchored[id(node)] = place
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._mark(item, (*place, index))
@@ -105,16 +108,38 @@ class Source:
                 self._mark(value_node, (*place, key))
 
     def has(self, place: Place) -> bool:
-        """Whether something stands at a place."""
-        return place in self._values
+        """Whether something stands at a place, be it by an alias or a merge key (`<<`)."""
+        return self._written(place) is not None
+
+    def _written(self, place: Place) -> Place | None:
+        """Where a place's value is written: aliases and merge keys lead to their anchors."""
+        current: Place | None = ()
+        for part in place:
+            if current is not None:
+                current = self._part(self._aliases.get(current, current), part)
+        return current
+
+    def _part(self, whole: Place, part: str | int) -> Place | None:
+        if (*whole, part) in self._values:
+            return (*whole, part)
+        merged = (*whole, "<<")
+        if merged not in self._values:
+            return None
+        listed = [place for place in self._values if place[:-1] == merged and isinstance(place[-1], int)]
+        for anchor in listed or [merged]:
+            found_there = self._part(self._aliases.get(anchor, anchor), part)
+            if found_there is not None:
+                return found_there
+        return None
 
     def position(self, place: Place, *, key: bool = False) -> _Position:
         """Line and column (from 1) of the value at a place, or of its key.
 
         Where nothing stands there, it is the key of the nearest thing around it.
         """
-        if place in self._values:
-            return self._keys.get(place, self._values[place]) if key else self._values[place]
+        written = self._written(place)
+        if written is not None:
+            return self._keys.get(written, self._values[written]) if key else self._values[written]
         return self.position(place[:-1], key=True) if place else (0, 0)
 
     def error(self, message: str, *, at: Place = (), key: bool = False) -> SourceError:
@@ -142,12 +167,16 @@ class Source:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            faults = [fault for detail in details if not _follows(detail, details) for fault in _faults(detail, model)]
             raise joined(
                 topmost((*over, self), (*under, *place)).error(message, at=(*under, *place), key=key)
-                for place, message, key in faults
+                for place, message, key in faults(error, model)
             ) from error
+
+
+def faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[Place, str, bool]]:
+    """What pydantic refused, in a file's words: place, message, and whether it is about the key."""
+    details = error.errors(include_url=False)
+    return [fault for detail in details if not _follows(detail, details) for fault in _faults(detail, model)]
 
 
 def joined(errors: Iterable[SourceError]) -> SourceError:

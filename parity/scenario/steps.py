@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
+from parity.scenario.group import split_operation
 from parity.scenario.ranges import Draws, IntRange, SecondsRange
 from parity.scenario.source import Place, WrongPartsError, found, nearest
 
@@ -19,9 +20,10 @@ NODES = ("queue leader", "queue follower", "any node", "every node")
 IN_TURN = "every node in turn"
 SERVICES = ("database", "producer")
 #: Roles that several could play at once.
-CHOSEN = ("any worker", "any node", "queue follower")
+CHOSEN = ("any worker", "any node", "queue follower", "any zone")
 SAME = "the same"
-TARGETS = (*WORKERS, *NODES, IN_TURN, *SERVICES, SAME)
+ZONES = ("any zone", "every zone")
+TARGETS = (*WORKERS, *NODES, IN_TURN, *SERVICES, SAME, *ZONES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +102,49 @@ KINDS: dict[str, Kind] = {
         fault=False,
     ),
     "scale": Kind(about="how many workers there should be", needs=("workers",), fault=False),
+    "call": Kind(
+        about="a call of the AWS API, on the group that the workers are instances of",
+        needs=("operation",),
+        takes=("request", "whose"),
+        fault=False,
+    ),
+    "deploy": Kind(
+        about="another revision of the code for the instances of the group",
+        needs=("how", "revision"),
+        fault=False,
+    ),
+    "fail_launches": Kind(about="no instance can be launched in the zone", targets=ZONES, lasts="must"),
+    "lose_zone": Kind(
+        about="a zone is cut off: its instances reach nothing, and none can be launched there",
+        targets=ZONES,
+        lasts="must",
+    ),
+    "spot_notice": Kind(about="EC2 takes the instance back, two minutes after it says so", targets=WORKERS),
 }
+#: Kinds that need a group.
+GROUP_KINDS = ("call", "deploy", "fail_launches", "lose_zone", "spot_notice")
 
 _PERCENT_MAX = 100
-_PARAMETERS = ("cut", "direction", "shape", "by", "percent", "kbit", "policy", "jobs", "of_kind", "workers")
+_PARAMETERS = (
+    "cut",
+    "direction",
+    "shape",
+    "by",
+    "percent",
+    "kbit",
+    "policy",
+    "jobs",
+    "of_kind",
+    "workers",
+    "operation",
+    "request",
+    "whose",
+    "how",
+    "revision",
+)
+#: The ways to deploy: onto the instances that are found in service; by a new version of the launch template, to which
+#: instances are refreshed; by that alone.
+WAYS = ("discover", "refresh", "template")
 #: Events that no worker makes.
 _NO_WORKERS = ("submit", "submitted", "effect")
 #: A point of the history that a step may wait for: an event's name and how many of them.
@@ -180,6 +221,13 @@ class Step(BaseModel):
     jobs: IntRange | None = None
     of_kind: str | None = None
     workers: IntRange | None = None
+    operation: str | None = None
+    request: dict[str, Any] | None = None
+    #: Whose instance the call is about, where it is about one.
+    whose: str | None = None
+    how: Literal["discover", "refresh", "template"] | None = None
+    #: A name for what is deployed.
+    revision: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*$")
 
     @model_validator(mode="before")
     @classmethod
@@ -213,25 +261,34 @@ class Step(BaseModel):
             wrong.append((("after",), "`at` counts from the start, `after` from the step before: choose one"))
         if kind.lasts == "must" and self.lasts is None:
             wrong.append(((), f"{self.kind} needs `for`: how long until it is healed"))
-        if self.pick is not None and self.target not in CHOSEN:
+        if self.pick is not None and not self.chosen:
             wrong.append((("pick",), f"`pick` chooses among several; {self.target or self.kind!r} leaves no choice"))
+        wrong += self._wrong_values()
+        wrong += [((), f"{self.kind} needs `{name}`") for name in kind.needs if getattr(self, name) is None]
+        if wrong:
+            raise WrongPartsError(*wrong)
+        return self
+
+    def _wrong_values(self) -> list[tuple[Place, str]]:
+        """What no kind could take."""
+        wrong: list[tuple[Place, str]] = []
         if self.percent is not None and not 1 <= self.percent.low <= self.percent.high <= _PERCENT_MAX:
             wrong.append((("percent",), "percent: expected a share from 1 to 100"))
         if self.times.low < 1:
             wrong.append((("times",), "times: expected at least 1"))
         if self.kbit is not None and self.kbit.low < 1:
             wrong.append((("kbit",), "kbit: expected at least 1"))
-        wrong += [((), f"{self.kind} needs `{name}`") for name in kind.needs if getattr(self, name) is None]
-        if wrong:
-            raise WrongPartsError(*wrong)
-        return self
+        if self.whose is not None and self.whose not in WORKERS:
+            hint = nearest(self.whose, list(WORKERS))
+            wrong.append((("whose",), f"expected one of {', '.join(WORKERS)}, found {self.whose!r}{hint}"))
+        return wrong
 
     @model_serializer
     def _written(self) -> dict[str, Any]:
         kind = KINDS[self.kind]
         operand = self.target if kind.targets else getattr(self, kind.needs[0])
         written: dict[str, Any] = {self.kind: _plain(operand)}
-        for name in ("at", "after", "pick", *(_PARAMETERS if kind.targets else kind.takes)):
+        for name in ("at", "after", "pick", *(_PARAMETERS if kind.targets else (*kind.needs[1:], *kind.takes))):
             if getattr(self, name) is not None:
                 written[name] = _plain(getattr(self, name))
         if self.lasts is not None:
@@ -239,6 +296,11 @@ class Step(BaseModel):
         if self.times != IntRange(low=1, high=1):
             written["times"] = _plain(self.times)
         return written
+
+    @property
+    def chosen(self) -> bool:
+        """Whether its role may leave a choice among several."""
+        return self.target in CHOSEN or self.whose in CHOSEN
 
     def draw(self, draws: Draws) -> list[Step]:
         """The step with every range narrowed, once for each of its `times`."""
@@ -250,7 +312,7 @@ class Step(BaseModel):
             for name in type(self).model_fields
             if isinstance(value := getattr(self, name), IntRange | SecondsRange | EventCount)
         }
-        if self.target in CHOSEN and self.pick is None:
+        if self.chosen and self.pick is None:
             drawn["pick"] = IntRange(low=0, high=11).draw(draws)
         return self.model_copy(update={**drawn, "times": IntRange(low=1, high=1)})
 
@@ -292,6 +354,17 @@ def _operand(kind: str, value: Any) -> dict[str, Any]:
     if name == "policy":
         if not isinstance(value, dict):
             raise WrongPartsError(((kind,), f"{kind} needs the policy's definition as a mapping, found {found(value)}"))
+        return {name: value}
+    if name == "how":
+        if value not in WAYS:
+            hint = nearest(str(value), list(WAYS))
+            raise WrongPartsError(((kind,), f"{kind}: expected one of {', '.join(WAYS)}, found {value!r}{hint}"))
+        return {name: value}
+    if name == "operation":
+        try:
+            split_operation(str(value))
+        except ValueError as error:
+            raise WrongPartsError(((kind,), str(error))) from error
         return {name: value}
     try:
         return {name: IntRange.model_validate(value)}

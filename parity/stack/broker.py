@@ -13,6 +13,7 @@ import httpx
 import pika
 import pika.exceptions
 from docker.models.containers import Container
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from parity.errors import EngineError, StackError
 from parity.stack.description import BrokerSection, QueuesSection
@@ -290,7 +291,7 @@ class Broker:
                     blocked_connection_timeout=30,
                 )
                 return pika.BlockingConnection(parameters)
-            except (pika.exceptions.AMQPError, EngineError, OSError) as error:
+            except (pika.exceptions.AMQPError, AMQPConnectorException, EngineError, OSError) as error:
                 self._ports.pop((service, self.section.amqp_port), None)
                 errors.append(f"{service}: {error!r}")
         raise StackError(f"no broker node takes an AMQP connection: {'; '.join(errors)}")

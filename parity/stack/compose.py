@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from parity.errors import EngineError, SourceError, StackError
+from parity.scenario.duration import parse_duration_s
 from parity.stack.description import StackFiles
 
 #: What a service may state and parity decides: where it listens and stands, how many there are, when it is started.
@@ -125,6 +127,37 @@ def up(file: Path, *, project: str) -> None:
     if done.returncode:
         tail = "\n".join(done.stderr.strip().splitlines()[-10:])
         raise StackError(f"the compose tool could not bring the stack up:\n{tail}")
+
+
+def stop_grace_s(service: dict[str, Any]) -> int:
+    """Seconds between SIGTERM and SIGKILL, as the service states them; 10 by default, as Docker's."""
+    return max(1, round(_seconds(service.get("stop_grace_period", "10s"))))
+
+
+def cpus(service: dict[str, Any]) -> float:
+    """How many processors a service's container may use; 0: all that there are."""
+    limits = ((service.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+    return float(service.get("cpus") or limits.get("cpus") or 0)
+
+
+def healthcheck(service: dict[str, Any]) -> dict[str, Any]:
+    """A service's health check as the Engine API takes it, in nanoseconds; empty where the service states none."""
+    stated = dict(service.get("healthcheck") or {})
+    if not stated:
+        return {}
+    test = ["NONE"] if stated.get("disable") else stated.get("test", [])
+    made: dict[str, Any] = {"test": ["CMD-SHELL", test] if isinstance(test, str) else list(test)}
+    made |= {
+        key: round(1e9 * _seconds(stated[key])) for key in ("interval", "timeout", "start_period") if key in stated
+    }
+    return made | ({"retries": int(stated["retries"])} if "retries" in stated else {})
+
+
+def _seconds(stated: Any) -> float:
+    """A duration as compose files have it, several units in a row included: `1m30s`."""
+    text = str(stated)
+    parts = re.findall(r"\d+(?:\.\d+)?(?:ms|h|m|s)", text) or [text]
+    return sum(parse_duration_s(part) for part in parts)
 
 
 def _file_arguments(files: tuple[Path, ...]) -> list[str]:

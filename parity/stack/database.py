@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from docker.models.containers import Container
@@ -17,6 +18,8 @@ from parity.stack.engine import published_port
 
 TEMPLATE = "parity_template"
 _CONNECT_TIMEOUT_S = 3
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
 class Database:
@@ -31,7 +34,7 @@ class Database:
         self.section = section
         self.container = container
         self._lock = threading.Lock()
-        self._connections: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
+        self._connections: dict[str, Connection] = {}
 
     def close(self) -> None:
         """Close every connection parity holds."""
@@ -39,8 +42,12 @@ class Database:
             connection.close()
         self._connections.clear()
 
-    def connect(self, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(self, name: str, *, port: int | None = None) -> Connection:
         """A new connection, in autocommit.
+
+        Args:
+            name: The database.
+            port: The host's port that leads to it; looked up where None.
 
         Raises:
             StackError: The database does not take it.
@@ -48,7 +55,7 @@ class Database:
         try:
             return psycopg.connect(
                 host="127.0.0.1",
-                port=published_port(self.container, self.section.port),
+                port=published_port(self.container, self.section.port) if port is None else port,
                 user=self.section.user,
                 password=self.section.password,
                 dbname=name,
@@ -145,13 +152,31 @@ class Database:
             shape = rows[0] if rows else ()
             raise StackError(f"effects.sql must give two columns, job identity and count; it gave {shape!r}") from error
 
-    def end_sessions(self, name: str, addresses: set[str] | None) -> int:
+    def connections(self, name: str) -> tuple[int, int]:
+        """How many connections clients have, to any of its databases, and how many it takes.
+
+        Raises:
+            StackError: It does not answer.
+        """
+        ((used, limit),) = self.query(
+            name,
+            "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend'",
+        )
+        return int(used), int(limit)
+
+    def end_sessions(self, name: str, addresses: set[str] | None, *, spare: Sequence[Connection] = ()) -> int:
         """End other sessions of a database: those from these addresses, or all but parity's own connections.
+
+        Args:
+            name: The database.
+            addresses: Where their clients are; None: anywhere.
+            spare: More connections that are parity's own.
 
         Returns:
             How many were ended.
         """
-        own = [connection.info.backend_pid for connection in self._connections.values()]
+        own = {connection.info.backend_pid for connection in (*self._connections.values(), *spare)}
         rows = self.query(
             name, "SELECT pid, host(client_addr) FROM pg_stat_activity WHERE datname = current_database()"
         )
@@ -160,17 +185,22 @@ class Database:
             self.query(name, f"SELECT pg_terminate_backend({int(pid)})")
         return len(ended)
 
-    def take_connections(self, name: str) -> list[psycopg.Connection[tuple[Any, ...]]]:
+    def take_connections(self, name: str) -> list[Connection]:
         """Open connections until the database refuses another.
 
         Returns:
             The connections; closing them frees the database.
+
+        Raises:
+            EngineError: Nothing leads to the database now.
         """
-        taken: list[psycopg.Connection[tuple[Any, ...]]] = []
+        taken: list[Connection] = []
+        # Looked up once: on a busy machine that takes longer than to connect.
+        port = published_port(self.container, self.section.port)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             try:
-                taken.append(self.connect(name))
+                taken.append(self.connect(name, port=port))
             except StackError:
                 break
         return taken

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from parity.errors import SourceError
+from parity.model.settings import ModelSettings
 from parity.scenario.duration import Seconds
 from parity.scenario.source import Place, Source, WrongPartsError, found, joined, load_source, nearest, topmost
+from parity.stack.setting import Setting
 
 #: Events of a history that a step's moment may name, beside the points that the log patterns declare.
 EVENT_NAMES = ("submit", "submitted", "delivery", "effect")
 _LISTED_EVENTS = ", ".join(EVENT_NAMES)
 #: What a step's moment can name.
 POINT_NAME = re.compile(r"[A-Za-z_][\w-]*")
+_ZONE = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d[a-z]")
 COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -54,6 +57,67 @@ class WorkerSection(_Section):
 
     service: str
     count: int = Field(default=3, ge=0)
+
+
+class GroupSection(_Section):
+    """The Auto Scaling group that a kept stack begins with, which has the worker service as its launch source.
+
+    What is left out follows from `worker.count`.
+    """
+
+    #: The worker service's, where it has no other.
+    name: str | None = Field(default=None, min_length=1, max_length=255)
+    #: One at least, unless there is none by default.
+    min: int | None = Field(default=None, ge=0)
+    desired: int | None = Field(default=None, ge=0)
+    #: Room to scale in: ten, and at least three times as many as there are by default.
+    max: int | None = Field(default=None, ge=0)
+    #: Availability zones, all of one region. Each is a network of its own.
+    zones: tuple[str, ...] = Field(default=("us-east-1a", "us-east-1b"), min_length=1, max_length=6)
+    #: A script beside the compose file that instances run when they boot.
+    user_data: str | None = None
+
+    @field_validator("zones")
+    @classmethod
+    def _zones_of_one_region(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for zone in value:
+            if not _ZONE.fullmatch(zone):
+                raise ValueError(f"{zone!r} is no availability zone: expected one such as us-east-1a")
+        if len({zone[:-1] for zone in value}) > 1 or len(set(value)) < len(value):
+            raise ValueError(f"expected different zones of one region, found {', '.join(value)}")
+        return value
+
+    @property
+    def region(self) -> str:
+        """The region that the zones are in."""
+        return self.zones[0][:-1]
+
+    def sizes(self, count: int) -> tuple[int, int, int]:
+        """Smallest, desired and largest number of instances.
+
+        Args:
+            count: How many workers there are by default.
+        """
+        within = min(count, count if self.max is None else self.max)
+        desired = max(within, self.min or 0) if self.desired is None else self.desired
+        smallest = min(1, desired) if self.min is None else self.min
+        largest = max(10, 3 * count, desired) if self.max is None else self.max
+        return smallest, desired, largest
+
+
+class BalancerSection(_Section):
+    """A load balancer in the stack, whose servers are the in-service instances of a kept stack's group."""
+
+    #: An HAProxy, with its runtime API on a port and a backend without servers.
+    service: str
+    #: Where it takes requests.
+    port: int = Field(default=80, ge=1, le=65535)
+    runtime_port: int = Field(default=9999, ge=1, le=65535)
+    backend: str = "targets"
+    #: Where instances take them.
+    target_port: int = Field(default=8080, ge=1, le=65535)
+    #: What its checks ask for.
+    health_path: str = "/health"
 
 
 class SubmitSection(_Section):
@@ -98,15 +162,25 @@ class EffectsSection(_Section):
 
 
 class LogSection(_Section):
-    """What the worker's log lines tell. Patterns have a group `job`, and may have `redelivered` (0 or 1)."""
+    """What the worker's log lines tell. Patterns of jobs have a group `job`, and may have `redelivered` (0 or 1)."""
 
     delivery: str | None = None
     points: dict[str, str] = Field(default_factory=dict)
+    #: That a worker starts, and which revision of the code it has: a group `revision`.
+    revision: str | None = None
+    #: The bucket in S3 that has what instances print, in objects whose keys begin with the instance's id and a slash.
+    #: `{virtual_host}` stands for the run's.
+    archive: str = ""
 
     @field_validator("delivery")
     @classmethod
     def _delivery_names_job(cls, value: str | None) -> str | None:
         return value if value is None else _pattern(value)
+
+    @field_validator("revision")
+    @classmethod
+    def _revision_names_it(cls, value: str | None) -> str | None:
+        return value if value is None else _pattern(value, "revision")
 
     @field_validator("points")
     @classmethod
@@ -124,26 +198,22 @@ class LogSection(_Section):
         return value
 
 
-def _services(value: Any) -> Any:
-    if isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)):
-        return value
-    raise ValueError(f"expected a service or a list of services, found {found(value)}")
+class DeploySection(_Section):
+    """How a revision of the code gets onto an instance, for scenarios that deploy."""
 
-
-class Setting(_Section):
-    """A thing a scenario may turn, and the environment variable where the application reads it."""
-
-    service: Annotated[str | tuple[str, ...], BeforeValidator(_services)]
+    #: The variable that tells an instance which revision it boots with.
     environment: str
-    type: Literal["text", "integer", "duration", "duration_range"] = "text"
-    #: The unit the application reads it in.
-    unit: str = ""
-    about: str = ""
+    #: Run in an instance, it puts a revision in place and has the worker start anew; `{revision}` is filled in.
+    command: tuple[str, ...] = Field(min_length=1)
+    #: What an instance boots with: the revision that its launch template names, or the one that is deployed then.
+    boots_with: Literal["template", "deployed"] = "template"
 
-    @property
-    def services(self) -> tuple[str, ...]:
-        """The services that read it."""
-        return (self.service,) if isinstance(self.service, str) else self.service
+    @field_validator("command")
+    @classmethod
+    def _command_names_revision(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not any("{revision}" in word for word in value):
+            raise ValueError("the command must say {revision} somewhere")
+        return value
 
 
 class Description(_Section):
@@ -153,20 +223,35 @@ class Description(_Section):
     broker: BrokerSection
     database: DatabaseSection
     worker: WorkerSection
+    group: GroupSection = GroupSection()
+    balancer: BalancerSection | None = None
     submit: SubmitSection
     queues: QueuesSection
     effects: EffectsSection
     log: LogSection = LogSection()
+    #: None: scenarios cannot deploy.
+    deploy: DeploySection | None = None
     #: What the application is told; `{virtual_host}`, `{database}` and `{instance}` are filled in for each run.
     environment: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, Setting] = Field(default_factory=dict)
     #: Kinds of jobs a scenario may submit, beyond ordinary ones.
     kinds: tuple[str, ...] = ()
+    #: Model settings that neither a setting nor the compose file says; None: the models do not cover this stack.
+    model: ModelSettings | None = None
     #: A job's identity, made from its number.
     job_id: str = "job-{number:06d}"
     #: Folder of the Dockerfiles for images named `parity/NAME`, beside the compose file.
     images: str = "../images"
     ready_within: Seconds = 120.0
+
+    @model_validator(mode="after")
+    def _group_has_an_order(self) -> Description:
+        smallest, desired, largest = self.group.sizes(self.worker.count)
+        if not smallest <= desired <= largest:
+            raise WrongPartsError(
+                (("group",), f"expected min <= desired <= max, found {smallest}, {desired} and {largest}")
+            )
+        return self
 
     @field_validator("job_id")
     @classmethod
@@ -216,7 +301,7 @@ def load_stack(name: str, *, root: Path) -> StackFiles:
     paths = [base_path]
     if overlay:
         paths.append(_overlay_path(folder, folder_name, overlay))
-    sources = [_compose_source(path, shown=str(Path(folder_name) / path.relative_to(folder))) for path in paths]
+    sources = [_compose_source(path, shown=_shown(name, folder, path)) for path in paths]
     _check_overlay(sources)
     services = tuple(dict.fromkeys(str(service) for source in sources for service in source.data["services"] or {}))
     merged: dict[str, Any] = {}
@@ -225,12 +310,25 @@ def load_stack(name: str, *, root: Path) -> StackFiles:
     if not merged:
         raise sources[0].error("the section x-parity is missing: it tells parity how to submit and see effects")
     description = sources[-1].parse(Description, merged, under=("x-parity",), over=tuple(sources[:-1]))
-    wrong = [*_unknown_services(description, services), *_missing_files(description, folder)]
+    wrong = [
+        *_unknown_services(description, services),
+        *_missing_files(description, folder),
+        *_unknown_kinds(description),
+    ]
     if wrong:
         raise joined(
             topmost(sources, ("x-parity", *place)).error(message, at=("x-parity", *place)) for place, message in wrong
         )
     return StackFiles(name=name, folder=folder, compose_files=tuple(paths), description=description, services=services)
+
+
+def sources_of(files: StackFiles) -> tuple[Source, ...]:
+    """The documents of a stack's compose files, the base first, with the places of what they say."""
+    return tuple(_compose_source(path, shown=_shown(files.name, files.folder, path)) for path in files.compose_files)
+
+
+def _shown(name: str, folder: Path, path: Path) -> str:
+    return str(Path(name.partition("+")[0]) / path.relative_to(folder))
 
 
 def _no_stack(name: str, folder: Path, root: Path) -> str:
@@ -289,11 +387,16 @@ def _check_overlay(sources: list[Source]) -> None:
 
 
 def _missing_files(description: Description, folder: Path) -> list[tuple[Place, str]]:
-    schema = description.database.schema_file
-    if schema is None or (folder / schema).is_file():
-        return []
-    known = sorted(str(file.relative_to(folder)) for file in folder.glob("*.sql"))
-    return [(("database", "schema"), f"no such file: {schema}{nearest(schema, known)}")]
+    named = [
+        (("database", "schema"), description.database.schema_file, "*.sql"),
+        (("group", "user_data"), description.group.user_data, "*.sh"),
+    ]
+    wrong: list[tuple[Place, str]] = []
+    for place, name, pattern in named:
+        if name is not None and not (folder / name).is_file():
+            known = sorted(str(file.relative_to(folder)) for file in folder.glob(pattern))
+            wrong.append((place, f"no such file: {name}{nearest(name, known)}"))
+    return wrong
 
 
 def _unknown_services(description: Description, services: tuple[str, ...]) -> list[tuple[Place, str]]:
@@ -317,6 +420,18 @@ def _unknown_services(description: Description, services: tuple[str, ...]) -> li
     ]
 
 
+def _unknown_kinds(description: Description) -> list[tuple[Place, str]]:
+    known = list(description.kinds)
+    model = description.model
+    named = [("poison", model.poison), ("crash", model.crash)] if model else []
+    return [
+        (("model", what, index), f"no kind of job {kind!r} here{nearest(kind, known) or '; there are none'}")
+        for what, kinds in named
+        for index, kind in enumerate(kinds)
+        if kind not in known
+    ]
+
+
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
@@ -325,11 +440,11 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _pattern(value: str) -> str:
+def _pattern(value: str, group: str = "job") -> str:
     try:
         groups = re.compile(value).groupindex
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from error
-    if "job" not in groups:
-        raise ValueError(f"the pattern {value!r} needs a group named job: (?P<job>...)")
+    if group not in groups:
+        raise ValueError(f"the pattern {value!r} needs a group named {group}: (?P<{group}>...)")
     return value

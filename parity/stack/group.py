@@ -1,13 +1,14 @@
 """The workers, one by one: each a container with an identity and a life of its own, replaced when it dies.
 
-What decides how many there should be stays outside: `scale` is the seam where an Auto Scaling group goes in.
+What decides how many there should be stays outside: a scenario's steps by `scale`, or an Auto Scaling group, which
+launches and stops each by its name.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,7 @@ from parity.errors import EngineError, StackError
 from parity.history.events import InstanceState
 from parity.stack import launch
 from parity.stack.engine import log_tail, translated
+from parity.stack.streams import STDERR, STDOUT, Attached, Lines, attach
 
 #: A worker that dies this often before its first sign of life is not replaced any more.
 _CRASHES_AT_ONCE_MAX = 5
@@ -28,8 +30,8 @@ _CRASHES_AT_ONCE_MAX = 5
 class Listener(Protocol):
     """Who is told what the instances do, from the group's threads."""
 
-    def line(self, instance: str, text: str) -> None:
-        """An instance printed a line."""
+    def lines(self, instance: str, texts: Sequence[str]) -> None:
+        """An instance printed lines."""
 
     def state(self, instance: str, state: InstanceState, exit_code: int | None, reason: str) -> None:
         """An instance changed state."""
@@ -41,6 +43,7 @@ class Member:
 
     name: str
     container: Container
+    attached: Attached
     thread: threading.Thread | None = None
     printed: bool = False
     alive: bool = True
@@ -64,6 +67,8 @@ class Group:
         self._grace_s = grace_s
         self._replace = replace
         self._desired = 0
+        #: One change of the number at a time: what is being launched is alive only when it is there.
+        self._scaling = threading.Lock()
         self._number = 0
         self._crashed_at_once = 0
         self._closed = False
@@ -96,16 +101,22 @@ class Group:
         Raises:
             EngineError: An instance cannot be launched.
         """
-        with self._lock:
-            self._desired = desired
-            missing = desired - len(self.alive())
-            surplus = self.alive()[desired:]
-        if missing > 0:
-            with ThreadPoolExecutor(max_workers=4) as pool:
-                for future in [pool.submit(self._launch) for _ in range(missing)]:
-                    future.result()
-        for name in surplus:
-            self.stop(name)
+        with self._scaling:
+            with self._lock:
+                self._desired = desired
+                missing = desired - len(self.alive())
+                surplus = self.alive()[desired:]
+            if missing > 0:
+                with ThreadPoolExecutor(max_workers=4) as pool:
+                    for future in [pool.submit(self._launch_next) for _ in range(missing)]:
+                        future.result()
+            for name in surplus:
+                self.stop(name)
+
+    @property
+    def desired(self) -> int:
+        """How many instances there should be."""
+        return self._desired
 
     def stop(self, name: str) -> None:
         """Stop an instance gracefully: SIGTERM, the grace period, SIGKILL."""
@@ -128,16 +139,27 @@ class Group:
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(launch.remove, self.containers().values()))
 
-    def _launch(self) -> None:
+    def launch(self, name: str) -> None:
+        """Launch an instance by its name, `worker-` and a number; whoever asks sees to the number of instances.
+
+        Raises:
+            EngineError: It cannot be launched.
+        """
+        self._launch(name, int(name.rpartition("-")[2]))
+
+    def _launch_next(self) -> None:
+        with self._lock:
+            self._number += 1
+            number = self._number
+        self._launch(f"worker-{number}", number)
+
+    def _launch(self, name: str, number: int) -> None:
         with self._lock:
             if self._closed:
                 return
-            self._number += 1
-            number = self._number
-            name = f"worker-{number}"
         self._listener.state(name, "starting", None, "")
         container = self._make(name, number)
-        member = Member(name=name, container=container)
+        member = Member(name=name, container=container, attached=attach(container))
         with self._lock:
             self._members[name] = member
         launch.start(container)
@@ -146,25 +168,23 @@ class Group:
         member.thread.start()
 
     def _follow(self, member: Member) -> None:
-        """Read an instance's log to its end, which is its death, and see to its replacement."""
+        """Read what an instance prints to its end, which is its death, and see to its replacement."""
         try:
-            self._read_log(member)
+            self._read(member)
             exit_code, reason = _end_of(member.container)
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            exit_code, reason = None, f"its log broke off: {error}"
+            exit_code, reason = None, f"its output broke off: {error}"
+        member.attached.close()
         with self._lock:
             member.alive = False
         self._listener.state(member.name, "exited", exit_code, reason)
         self._replace_dead(member)
 
-    def _read_log(self, member: Member) -> None:
-        """Lines until the container has stopped. A container that is started again goes on being followed."""
-        rest = b""
-        for chunk in member.container.logs(stream=True, follow=True, stdout=True, stderr=True):
+    def _read(self, member: Member) -> None:
+        lines = Lines(STDOUT, STDERR)
+        for block in member.attached.blocks():
             member.printed = True
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._listener.line(member.name, line.decode(errors="replace"))
+            self._listener.lines(member.name, lines.feed(block))
 
     def _replace_dead(self, member: Member) -> None:
         with self._lock:
@@ -176,7 +196,7 @@ class Group:
                 return
         # A launch that the engine refuses ends the group's efforts, and the run says why.
         try:
-            self._launch()
+            self._launch_next()
         except (EngineError, StackError) as error:
             self.failure = str(error)
 
@@ -190,6 +210,8 @@ def _kill(container: Container) -> None:
 
 
 def _end_of(container: Container) -> tuple[int | None, str]:
+    """How a container ended that has closed its output, which is a moment before the engine says that it has."""
+    container.wait()
     container.reload()
     state = container.attrs["State"]
     reason = "out of memory" if state.get("OOMKilled") else str(state.get("Error") or "")

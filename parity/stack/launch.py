@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import docker.types
 from docker.models.containers import Container
 
 from parity.errors import EngineError
-from parity.scenario.duration import parse_duration_s
 from parity.stack import owner
 from parity.stack.engine import engine, translated
 
@@ -72,6 +71,9 @@ def create(
     environment: dict[str, str],
     labels: dict[str, str],
     stdin: bool = False,
+    link_local: str = "",
+    mounts: Sequence[docker.types.Mount] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Container:
     """Create (not start) a container as the compose service states it.
 
@@ -84,40 +86,41 @@ def create(
         environment: Added to the service's own; wins.
         labels: For the reaper.
         stdin: Whether its standard input stays open.
+        link_local: A further address of 169.254.0.0/16 on the network.
+        mounts: Beside the service's own volumes.
+        more: Further options of the Engine API's client; they win.
 
     Raises:
         EngineError: The engine refuses.
     """
     options: dict[str, Any] = {key: service[key] for key in _SAME_NAME if key in service}
-    for key in ("command", "entrypoint"):
-        if service.get(key) is not None:
-            value = service[key]
-            # Compose writes `$$` for a dollar sign that is not to be interpolated.
-            options[key] = [
-                part.replace("$$", "$") for part in (shlex.split(value) if isinstance(value, str) else value)
-            ]
+    options |= {key: value for key in ("command", "entrypoint") if (value := words(service, key)) is not None}
+    options |= more or {}
+    addresses = [link_local] if link_local else None
     with translated(f"create {name} from {image}"):
         container: Container = engine().containers.create(
             image,
             name=name,
             environment=_environment(service.get("environment")) | environment,
-            mounts=[_mount(volume, labels) for volume in service.get("volumes") or []],
+            mounts=[*(_mount(volume, labels) for volume in service.get("volumes") or []), *mounts],
             tmpfs=dict.fromkeys(_as_list(service.get("tmpfs")), ""),
             ulimits=_ulimits(service.get("ulimits") or {}),
             labels=labels,
             stdin_open=stdin,
             network=network,
-            networking_config={network: docker.types.EndpointConfig("1.41", aliases=[alias])},
+            networking_config={network: docker.types.EndpointConfig("1.41", aliases=[alias], link_local_ips=addresses)},
             **options,
         )
     return container
 
 
-def stop_grace_s(service: dict[str, Any]) -> int:
-    """Seconds between SIGTERM and SIGKILL, as the service states them; 10 by default, as Docker's."""
-    text = str(service.get("stop_grace_period", "10s"))
-    parts = re.findall(r"\d+(?:\.\d+)?(?:ms|h|m|s)", text) or [text]
-    return max(1, round(sum(parse_duration_s(part) for part in parts)))
+def words(service: dict[str, Any], key: str) -> list[str] | None:
+    """A service's `command` or `entrypoint` as words; None where it states none."""
+    value = service.get(key)
+    if value is None:
+        return None
+    # Compose writes `$$` for a dollar sign that is not to be interpolated.
+    return [part.replace("$$", "$") for part in (shlex.split(value) if isinstance(value, str) else value)]
 
 
 def address(container: Container) -> str:

@@ -97,7 +97,9 @@ def drop(
 
 def lose(container: Container, *, percent: int) -> None:
     """Drop a share of the packets that come in, at random; loopback is spared."""
-    _load(container, [_chain("input", f'iifname != "lo" numgen random mod 100 < {percent} counter drop')])
+    # The kernel refuses a comparison that always holds.
+    share = f"numgen random mod 100 < {percent} " if percent < 100 else ""
+    _load(container, [_chain("input", f'iifname != "lo" {share}counter drop')])
 
 
 def redirect(container: Container, *, ports: list[int]) -> None:

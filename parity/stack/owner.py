@@ -23,6 +23,10 @@ LABEL_HOST = f"{LABEL}.host"
 LABEL_KEPT = f"{LABEL}.kept"
 LABEL_RUN = f"{LABEL}.run"
 LABEL_ROLE = f"{LABEL}.role"
+LABEL_FINGERPRINT = f"{LABEL}.fingerprint"
+LABEL_NAME = f"{LABEL}.name"
+#: What everything of a stack carries; other labels are of one container's alone.
+LABELS_OF_A_STACK = (LABEL_STACK, LABEL_HOST, LABEL_LOCK, LABEL_KEPT, LABEL_FINGERPRINT, LABEL_NAME)
 
 
 def state_folder() -> Path:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker.errors
+from docker.models.networks import Network
 
-from parity.errors import EngineError
-from parity.stack import launch, network, owner
-from parity.stack.engine import Filters, engine, translated
+from parity.errors import EngineError, NotReadyError
+from parity.stack import attendant, launch, network, owner
+from parity.stack.amis import LABEL_MADE, LABEL_MADE_ON, made_images
+from parity.stack.engine import Filters, engine, translated, wait_for
 from parity.stack.undo import UndoJournal
+
+#: How long the engine may take until it knows that nothing is on a network any more.
+_NETWORK_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +50,7 @@ def reap(*, everything: bool = False) -> list[str]:
         everything: Kept stacks too (`parity clean`); what a living process holds is never touched.
 
     Returns:
-        What was removed or repaired, a line each.
+        What was removed or repaired, and what the engine does not let go of, a line each.
     """
     done: list[str] = []
     found = found_stacks()
@@ -53,9 +60,18 @@ def reap(*, everything: bool = False) -> list[str]:
         if stack.kept and not everything:
             done += _repair(stack)
         else:
-            done += remove_stack(stack.stack_id, folder=stack.lock.parent)
-    _remove_folders(known={stack.stack_id for stack in found})
-    return done
+            done += _remove_orphan(stack)
+    known = {stack.stack_id for stack in found}
+    _remove_folders(known=known)
+    return done + _remove_images(known=known)
+
+
+def _remove_orphan(stack: Found) -> list[str]:
+    try:
+        return remove_stack(stack.stack_id, folder=stack.lock.parent)
+    except EngineError as error:
+        # An engine can hold on to a network of containers that are long gone. That keeps nobody from what he is up to.
+        return [f"nothing of {stack.stack_id}, which stays: {error}"]
 
 
 def found_stacks() -> list[Found]:
@@ -70,24 +86,35 @@ def found_stacks() -> list[Found]:
 
 
 def remove_stack(stack_id: str, *, folder: Path) -> list[str]:
-    """Remove everything that carries a stack's label, and its folder.
+    """End the process that attends a stack, and remove everything that carries the stack's label, and its folder.
 
     Returns:
         What was removed, a line each.
     """
     chosen: Filters = {"label": f"{owner.LABEL_STACK}={stack_id}"}
     done: list[str] = []
+    # It would have what is removed made anew.
+    if attendant.end(folder):
+        done.append(f"process attending {stack_id}")
     with translated(f"remove the stack {stack_id}"):
         client = engine()
-        for container in client.containers.list(all=True, filters=chosen, ignore_removed=True):
-            launch.remove(container)
-            done.append(f"container {container.name}")
-        for found in client.networks.list(filters=chosen):
-            _gone_is_fine(found.remove)
-            done.append(f"network {found.name}")
+        # A process that was killed may have asked for one more, which the engine makes all the same.
+        while found := client.containers.list(all=True, filters=chosen, ignore_removed=True):
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                list(pool.map(launch.remove, found))
+            done += [f"container {container.name}" for container in found]
+        for item in client.networks.list(filters=chosen):
+            # An empty one that an earlier command could not remove is not waited for by each command after it.
+            gone = _remove_network(item, within_s=_NETWORK_S if done else 0.0)
+            done.append(
+                f"network {item.name}" + ("" if gone else " (not yet: the engine says that something is on it)")
+            )
         for volume in client.volumes.list(filters=chosen):
             _gone_is_fine(lambda volume=volume: volume.remove(force=True))
             done.append(f"volume {volume.name}")
+        for image in made_images(stack_id):
+            _gone_is_fine(lambda image=image: image.remove(force=True))
+            done += [f"image {tag}" for tag in image.tags]
     shutil.rmtree(folder, ignore_errors=True)
     return done
 
@@ -120,7 +147,55 @@ def _remove_folders(*, known: set[str]) -> None:
     """Remove the folders of stacks that are gone."""
     for folder in owner.state_folder().iterdir():
         if folder.is_dir() and folder.name not in known and not owner.is_held(str(folder / "lock")):
+            attendant.end(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_images(*, known: set[str]) -> list[str]:
+    """Remove what was made of the instances of stacks that are gone."""
+    chosen: Filters = {"label": f"{LABEL_MADE_ON}={owner.host_name()}"}
+    done = []
+    with translated("look for images that an earlier parity left"):
+        for image in engine().images.list(filters=chosen):
+            if image.labels.get(LABEL_MADE) not in known:
+                _gone_is_fine(lambda image=image: image.remove(force=True))
+                done += [f"image {tag}" for tag in image.tags]
+    return done
+
+
+def _remove_network(network: Network, *, within_s: float) -> bool:
+    """Remove a network; says whether it is gone.
+
+    What was removed from it just now may still be on it, as the engine sees it. And engine 20.10 can lose count of
+    that for good, where containers were started and removed at the same moment: it then keeps an empty network until
+    it is restarted, whoever wants it removed. That must not keep everything else from being removed.
+    """
+
+    def look() -> tuple[bool | None, str]:
+        try:
+            network.remove()
+        except docker.errors.NotFound:
+            return True, ""
+        except docker.errors.APIError as error:
+            if "active endpoints" not in str(error):
+                raise EngineError(f"cannot be removed: {error.explanation}") from error
+            _disconnect_all(network)
+            return None, str(error.explanation)
+        return True, ""
+
+    try:
+        return wait_for(f"the end of the network {network.name}", look, within_s=within_s)
+    except NotReadyError:
+        return False
+
+
+def _disconnect_all(network: Network) -> None:
+    # What is on it may go by itself meanwhile, or another parity removes the same stack.
+    with contextlib.suppress(docker.errors.APIError):
+        network.reload()
+        for endpoint in (network.attrs.get("Containers") or {}).values():
+            with contextlib.suppress(docker.errors.APIError):
+                network.disconnect(endpoint["Name"], force=True)
 
 
 def _gone_is_fine(remove: Any) -> None:

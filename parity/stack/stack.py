@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,6 @@ Progress = Callable[[str], None]
 #: How often a service may be started again before its stack counts as broken.
 _STARTS_MAX = 3
 _TOOLS = "parity/tools"
-LABEL_FINGERPRINT = f"{owner.LABEL}.fingerprint"
-LABEL_NAME = f"{owner.LABEL}.name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +196,11 @@ class Stack:
             unready.append(self.database.section.service)
         return "\n".join(f"last lines of {name}:\n{log_tail(self.containers[name])}" for name in unready)
 
+    @property
+    def tools(self) -> str:
+        """The network tools' image."""
+        return self.images[_TOOLS]
+
     def use_images(self, plan: Blueprint, progress: Progress) -> None:
         """Have the images of another blueprint at hand, whose application is to run on this stack."""
         if not {service["image"] for service in plan.services.values()} <= self.images.keys():
@@ -246,6 +249,7 @@ class Namespace:
         settings: dict[str, Any],
         plan: Blueprint,
         stdin: bool = False,
+        told: Mapping[str, str] | None = None,
     ) -> Container:
         """Create a container of an application service, told where this run's namespace is.
 
@@ -256,6 +260,7 @@ class Namespace:
             settings: The scenario's settings.
             plan: The blueprint of the run's own stack, whose application may differ from the shared one's.
             stdin: Whether its standard input stays open.
+            told: What it is told besides, as variables; wins.
         """
         stack = self.stack
         values = {"virtual_host": self.name, "database": self.name, "instance": str(number)}
@@ -274,7 +279,7 @@ class Namespace:
             name=f"{stack.project}-{self.name}-{instance}",
             network=stack.network,
             alias=instance,
-            environment=environment | turned,
+            environment=environment | turned | dict(told or {}),
             labels=stack.labels | {owner.LABEL_RUN: self.name, owner.LABEL_ROLE: service},
             stdin=stdin,
         )
@@ -335,8 +340,8 @@ def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool)
         owner.LABEL_HOST: owner.host_name(),
         owner.LABEL_LOCK: str(owner.lock_path(stack_id)),
         owner.LABEL_KEPT: "1" if keep else "0",
-        LABEL_FINGERPRINT: plan.fingerprint(),
-        LABEL_NAME: files.name,
+        owner.LABEL_FINGERPRINT: plan.fingerprint(),
+        owner.LABEL_NAME: files.name,
     }
     description = files.description
     ports = {

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import docker.errors
 import pika
 import pika.exceptions
 import requests
 from docker.models.containers import Container
-from docker.utils.socket import frames_iter
 
 from parity.errors import StackError, SubmitError
 from parity.history.events import Outcome
 from parity.stack import launch
 from parity.stack.broker import Broker
 from parity.stack.description import QueuesSection, SubmitSection
-from parity.stack.engine import engine, log_tail, translated
+from parity.stack.engine import log_tail
+from parity.stack.streams import STDOUT, Attached, Lines, attach
 
-#: Told a job's identity, its outcome and the reason, from the submitter's thread.
-OnOutcome = Callable[[str, Outcome, str], None]
+#: A job's identity, its outcome and the reason.
+Told = tuple[str, Outcome, str]
+#: Told of outcomes, from the submitter's thread or the caller's.
+OnOutcomes = Callable[[Sequence[Told]], None]
 
 _WORDS: dict[str, Outcome] = {"ok": "ok", "fail": "fail", "unknown": "info"}
-_STDOUT = 1
 
 
 class Submitter(ABC):
@@ -37,8 +37,8 @@ class Submitter(ABC):
     failure: str = ""
 
     @abstractmethod
-    def submit(self, identity: str, kind: str) -> None:
-        """Hand over one job. Returns at once, or when the way in is full."""
+    def submit(self, identities: Sequence[str], kind: str) -> None:
+        """Hand over jobs of a kind. Returns at once, or where the way in is full, once they are in it."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -54,12 +54,12 @@ class CommandSubmitter(Submitter):
 
     Args:
         make: Creates the container, with its standard input open.
-        on_outcome: Told of every outcome.
+        on_outcomes: Told of every outcome.
     """
 
-    def __init__(self, make: Callable[[], Container], on_outcome: OnOutcome) -> None:
+    def __init__(self, make: Callable[[], Container], on_outcomes: OnOutcomes) -> None:
         self._make = make
-        self._on_outcome = on_outcome
+        self._on_outcomes = on_outcomes
         self.container = make()
         self._lock = threading.Lock()
         self._closed = False
@@ -69,29 +69,34 @@ class CommandSubmitter(Submitter):
         self._open()
 
     def _open(self) -> None:
-        with translated(f"attach to {self.container.name}"):
-            wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            stream = engine().api.attach_socket(str(self.container.id), params=wanted)
-        # The SDK wraps the connection for reading only; writing needs the socket below it.
-        self._stream = stream
-        self._socket = cast("socket.socket", getattr(stream, "_sock", stream))
+        self._attached = self._attach()
         launch.start(self.container)
         self._running = True
-        self._thread = threading.Thread(target=self._read, args=(stream,), name="submit", daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(self._attached,), name="submit", daemon=True)
         self._thread.start()
 
-    def submit(self, identity: str, kind: str) -> None:
-        """Write the job's line to the command. A command that died takes nothing: the outcome is `fail`."""
-        line = f"{identity} {kind}".strip() + "\n"
+    def _attach(self) -> Attached:
+        return attach(self.container, stdin=True)
+
+    def submit(self, identities: Sequence[str], kind: str) -> None:
+        """Write the jobs' lines to the command. A command that died takes nothing: the outcome is `fail`."""
+        lines = [f"{identity} {kind}".strip() + "\n" for identity in identities]
+        data = "".join(lines).encode()
         with self._lock:
             if not self._running:
-                self._on_outcome(identity, "fail", "the submit command is not running")
+                self._refuse(identities)
                 return
-            self._under_way.add(identity)
-            try:
-                self._socket.sendall(line.encode())
-            except OSError as error:
-                self._settle(identity, "info", f"the submit command broke off: {error}")
+            self._under_way.update(identities)
+            written = self._attached.write(data)
+            if written < len(data):
+                # Of the line where it broke off nobody knows whether the command has it; of those behind, everybody.
+                torn = data[:written].count(b"\n")
+                self._settle(identities[torn : torn + 1], "info", "the submit command broke off")
+                self._under_way.difference_update(identities[torn + 1 :])
+                self._refuse(identities[torn + 1 :])
+
+    def _refuse(self, identities: Sequence[str]) -> None:
+        self._on_outcomes([(identity, "fail", "the submit command is not running") for identity in identities])
 
     def restart(self) -> None:
         """Start the command again after it died."""
@@ -101,8 +106,7 @@ class CommandSubmitter(Submitter):
 
     def finish(self) -> None:
         """Close the command's standard input."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+        self._attached.finish()
 
     def close(self) -> None:
         """Kill the command."""
@@ -111,18 +115,13 @@ class CommandSubmitter(Submitter):
             with contextlib.suppress(docker.errors.APIError, requests.RequestException):
                 act()
         self._thread.join(timeout=10)
-        with contextlib.suppress(OSError):
-            self._stream.close()
+        self._attached.close()
 
-    def _read(self, stream: Any) -> None:
-        rest = b""
+    def _read(self, attached: Attached) -> None:
+        lines = Lines(STDOUT)
         try:
-            for stream_id, chunk in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
-                if stream_id != _STDOUT:
-                    continue
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._outcome(line.decode(errors="replace").strip())
+            for block in attached.blocks():
+                self._outcomes(lines.feed(block))
         except OSError as error:
             if not self._closed:
                 self.failure = f"the connection to the submit command broke off: {error}"
@@ -130,17 +129,25 @@ class CommandSubmitter(Submitter):
             self.failure = str(error)
         with self._lock:
             self._running = False
-            for identity in list(self._under_way):
-                self._settle(identity, "info", "the submit command ended")
+            self._settle(list(self._under_way), "info", "the submit command ended")
 
-    def _settle(self, identity: str, outcome: Outcome, reason: str) -> None:
-        """Tell a job's outcome, once: what comes after the command broke off is about the same submit."""
-        if identity in self._under_way:
-            self._under_way.discard(identity)
-            self._on_outcome(identity, outcome, reason)
+    def _settle(self, identities: Iterable[str], outcome: Outcome, reason: str) -> None:
+        """Tell jobs' outcome, once: what comes after the command broke off is about the same submit."""
+        due = [identity for identity in identities if identity in self._under_way]
+        self._under_way.difference_update(due)
+        self._on_outcomes([(identity, outcome, reason) for identity in due])
 
-    def _outcome(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
+    def _outcomes(self, lines: Iterable[str]) -> None:
+        told: list[Told] = []
+        try:
+            told.extend(map(self._outcome, lines))
+        finally:
+            # What was said before a line that means nothing was said all the same.
+            self._under_way.difference_update(identity for identity, _, _ in told)
+            self._on_outcomes(told)
+
+    def _outcome(self, line: str) -> Told:
+        word, _, rest = line.strip().partition(" ")
         identity, _, reason = rest.partition(" ")
         outcome = _WORDS.get(word)
         if outcome is None or not identity:
@@ -148,8 +155,7 @@ class CommandSubmitter(Submitter):
                 f"{self.container.name} printed {line[:200]!r} where `ok JOB`, `fail JOB` or `unknown JOB` was "
                 f"expected; its last lines:\n{log_tail(self.container)}"
             )
-        self._under_way.discard(identity)
-        self._on_outcome(identity, outcome, reason)
+        return identity, outcome, reason
 
 
 class PublishSubmitter(Submitter):
@@ -160,7 +166,7 @@ class PublishSubmitter(Submitter):
         virtual_host: The run's.
         section: Body, exchange and routing key.
         queues: Names the queue where no routing key is given.
-        on_outcome: Told of every outcome.
+        on_outcomes: Told of every outcome.
     """
 
     def __init__(
@@ -169,17 +175,22 @@ class PublishSubmitter(Submitter):
         virtual_host: str,
         section: SubmitSection,
         queues: QueuesSection,
-        on_outcome: OnOutcome,
+        on_outcomes: OnOutcomes,
     ) -> None:
         self._broker = broker
         self._virtual_host = virtual_host
         self._section = section
         self._routing_key = section.routing_key or queues.work[0]
-        self._on_outcome = on_outcome
+        self._on_outcomes = on_outcomes
         self._channel: Any = None
 
-    def submit(self, identity: str, kind: str) -> None:
-        """Publish one job and wait for its confirm."""
+    def submit(self, identities: Sequence[str], kind: str) -> None:
+        """Publish one job after the other, and wait for the confirm of each."""
+        for identity in identities:
+            outcome, reason = self._publish(identity, kind)
+            self._on_outcomes([(identity, outcome, reason)])
+
+    def _publish(self, identity: str, kind: str) -> tuple[Outcome, str]:
         assert self._section.body is not None
         body = self._section.body.replace("{job}", identity).replace("{kind}", kind)
         properties = pika.BasicProperties(message_id=identity, delivery_mode=2)
@@ -189,21 +200,19 @@ class PublishSubmitter(Submitter):
                 self._channel.confirm_delivery()
         except (StackError, pika.exceptions.AMQPError) as error:
             self._channel = None
-            self._on_outcome(identity, "fail", f"not connected: {error!r}"[:200])
-            return
+            return "fail", f"not connected: {error!r}"[:200]
         try:
             self._channel.basic_publish(
                 self._section.exchange, self._routing_key, body.encode(), properties, mandatory=True
             )
         except pika.exceptions.UnroutableError:
-            self._on_outcome(identity, "fail", "returned")
+            return "fail", "returned"
         except pika.exceptions.NackError:
-            self._on_outcome(identity, "info", "nack")
+            return "info", "nack"
         except pika.exceptions.AMQPError as error:
             self._channel = None
-            self._on_outcome(identity, "info", repr(error)[:200])
-        else:
-            self._on_outcome(identity, "ok", "")
+            return "info", repr(error)[:200]
+        return "ok", ""
 
     def finish(self) -> None:
         """Nothing is under way between two calls of `submit`."""

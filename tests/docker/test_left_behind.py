@@ -21,6 +21,8 @@ from parity.scenario.scenario import load_scenario
 
 ROOT = Path(__file__).parents[2]
 PARITY = [sys.executable, "-m", "parity"]
+#: A script starts its background jobs with SIGINT ignored, and what is ignored is inherited.
+AS_A_BACKGROUND_JOB = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
 pytestmark = pytest.mark.docker
 
 
@@ -29,7 +31,7 @@ class Running:
 
     def __init__(self, *arguments: str, out: Path) -> None:
         self.process = subprocess.Popen(
-            [*PARITY, *arguments, *(["--out", str(out)] if arguments[0] == "run" else [])],
+            [*AS_A_BACKGROUND_JOB, *PARITY, *arguments, *(["--out", str(out)] if arguments[0] == "run" else [])],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -150,7 +152,7 @@ def test_a_kept_stack_is_repaired(tmp_path: Path) -> None:
 def test_two_runs_side_by_side(tmp_path: Path) -> None:
     """Two runs of the same scenario at once, on stacks of their own, neither disturbed by the other's end."""
     outs = [tmp_path / "1", tmp_path / "2"]
-    runs = [Running("run", "poison-job", out=out) for out in outs]
+    runs = [Running("run", "slow-worker", out=out) for out in outs]
     for run in runs:
         assert run.finish() == 0, "\n".join(run.lines)
     first, second = map(stack_of, outs)

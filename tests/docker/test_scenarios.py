@@ -33,7 +33,7 @@ def pairs(*, everything: bool) -> list[tuple[str, str]]:
 def all_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
     """`make parity` with everything, once; what it printed, by scenario and stack."""
     out = tmp_path_factory.mktemp("out")
-    command = ["make", "--silent", "parity", f"ARGS=--all --json --out {out}"]
+    command = ["make", "--silent", "parity", f"ARGS=--all --on docker --json --out {out}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=2400)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert rows, "nothing but JSON objects on standard output, and at least one"

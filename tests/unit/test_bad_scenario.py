@@ -9,6 +9,7 @@ import pytest
 from parity.cli.selection import scenario_files
 from parity.errors import SourceError
 from parity.scenario.scenario import load_scenario
+from parity.scenario.source import Source
 
 
 @pytest.fixture
@@ -40,6 +41,12 @@ STEPS = {
     "wrong kind": ("{kil: queue leader, at: 1s}", 6, "no kind of step is called 'kil'; did you mean 'kill'?"),
     "two kinds": ("{kill: database, stop: database}", 22, "a step has one kind, found kill and stop; write two steps"),
     "no mapping": ("kill", 5, "expected a step such as {kill: queue leader, at: 1s..3s}, found 'kill'"),
+    "wrong way to deploy": (
+        "{deploy: discovr, revision: two}",
+        6,
+        "deploy: expected one of discover, refresh, template, found 'discovr'; did you mean 'discover'?",
+    ),
+    "deploy of nothing": ("{deploy: refresh}", 5, "deploy needs `revision`"),
     "wrong target": ("{kill: queue leadr}", 6, "kill cannot aim at 'queue leadr'; did you mean 'queue leader'?"),
     "target of another kind": (
         "{exhaust_connections: any worker, for: 1s}",
@@ -253,6 +260,15 @@ def test_everything_that_is_wrong_is_listed_by_line_and_once(complaint):
 def test_a_fault_in_what_an_anchor_brought_is_placed_where_it_is_used(complaint):
     said = complaint("about: x\nsteps:\n  - &step {kill: database, at: 1s}\n  - {<<: *step, fo: 2s}\n")
     assert said == "s.yaml:4:17: unknown key 'fo'; did you mean 'for'?"
+
+
+def test_what_an_alias_or_a_merge_key_brings_stands_where_its_anchor_is():
+    text = "a: &a\n  x: 1\nb: &b\n  y: 2\nc: {<<: [*a, *b], z: 3}\nd: *a\ne: {<<: {x: 4}}\n"
+    document = Source(text, file="f.yaml")
+    places = [("c", "x"), ("c", "y"), ("c", "z"), ("d", "x"), ("e", "x")]
+    assert [document.position(place) for place in places] == [(2, 6), (4, 6), (5, 22), (2, 6), (7, 13)]
+    assert not document.has(("c", "w"))
+    assert document.position(("c", "w")) == (5, 1)
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path):

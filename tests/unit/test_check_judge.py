@@ -24,7 +24,16 @@ from parity.errors import RecordError
 from parity.history.events import Remark
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 
-EVERYTHING = Properties(redelivered_within=30, delivery_limit=2)
+EVERYTHING = Properties(
+    redelivered_within=30,
+    delivery_limit=2,
+    capacity_converges_within=30,
+    capacity_in_bounds=True,
+    activities_match=True,
+    on_revision=True,
+    connections_under_limit=True,
+    logs_archived=5,
+)
 
 
 def verdicts(judgement: Judgement) -> dict[str, str]:

@@ -207,7 +207,11 @@ def expected(history: list[Event]) -> dict[str, tuple[str, set[int]]]:
     told["delivery_limit"] = expected_limit(naive)
     told["drained_within"] = expected_drain(naive)
 
-    both = {j for j in ok if naive.found(j, "dead_letter") and (naive.done(j) or naive.found(j, "queue"))}
+    hits = any(isinstance(e, Instance) and e.state == "exited" for e in naive.watched)
+    hits |= any(isinstance(e, Fault) and e.phase == "applied" for e in naive.watched)
+    both = {
+        j for j in ok if naive.found(j, "dead_letter") and ((naive.done(j) and not hits) or naive.found(j, "queue"))
+    }
     if both:
         told["conservation"] = ("violated", both)
     elif not naive.proof:

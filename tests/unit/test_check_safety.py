@@ -172,9 +172,17 @@ class TestConservation:
         assert finding.verdict == "holds"
         assert "(1 done and queued again)" in finding.reason
 
-    def test_done_and_dead_lettered_violates(self):
+    def test_done_and_dead_lettered_violates_where_nothing_was_broken(self):
         history = ended(submitted(0, 1), done(0, 1), found=dead(1))
         assert said(find(history, "conservation")) == ("violated", 1, (1,))
+
+    def test_done_and_dead_lettered_is_allowed_and_counted_apart_where_a_worker_died(self):
+        history = ended(submitted(0, 1), done(0, 1), exited(), found=dead(1))
+        finding = find(history, "conservation")
+        assert said(finding) == ("holds", 0, ())
+        assert (
+            finding.reason == "2 submitted ok = 2 done + 0 dead-lettered + 0 queued + 0 lost (1 done and dead-lettered)"
+        )
 
     def test_queued_and_dead_lettered_violates(self):
         history = ended(submitted(0), found=queued(0) + dead(0))

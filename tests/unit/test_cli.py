@@ -40,7 +40,21 @@ def parity(tmp_path):
     return run
 
 
-COMMANDS = ("run", "up", "down", "status", "logs", "doctor", "clean")
+COMMANDS = (
+    "run",
+    "explore",
+    "shrink",
+    "replay",
+    "report",
+    "up",
+    "down",
+    "status",
+    "env",
+    "clock",
+    "logs",
+    "doctor",
+    "clean",
+)
 
 
 class TestHelp:
@@ -94,7 +108,9 @@ class TestWrongArguments:
 
 
 class TestWithoutAnEngine:
-    @pytest.mark.parametrize("command", ["run worker-killed-mid-job", "up", "down", "status", "logs", "clean"])
+    @pytest.mark.parametrize(
+        "command", ["run --on docker worker-killed-mid-job", "up", "down", "status", "logs", "clean"]
+    )
     def test_it_says_that_there_is_none_and_the_way_out(self, parity, command):
         done = parity(*command.split())
         assert done.returncode == 2
@@ -103,7 +119,7 @@ class TestWithoutAnEngine:
         assert "Start one" in done.stderr
         assert "DOCKER_HOST" in done.stderr
 
-    @pytest.mark.parametrize("command", ["run --json worker-killed-mid-job", "status --json"])
+    @pytest.mark.parametrize("command", ["run --json --on docker worker-killed-mid-job", "status --json"])
     def test_json_prints_nothing_but_json(self, parity, command):
         done = parity(*command.split())
         assert done.returncode == 2

@@ -167,6 +167,16 @@ LINES = {
         "  log: {points: {committed: 'done .*'}}",
         "compose.yaml:14:18: committed: the pattern 'done .*' needs a group named job: (?P<job>...)",
     ),
+    "revision without a group": (
+        14,
+        "  log: {revision: 'revision .*'}",
+        "compose.yaml:14:19: revision: the pattern 'revision .*' needs a group named revision: (?P<revision>...)",
+    ),
+    "deploy that does not say what": (
+        14,
+        "  deploy: {environment: R, command: [restart]}",
+        "compose.yaml:14:37: command: the command must say {revision} somewhere",
+    ),
     "point with the name of an event": (
         14,
         "  log: {points: {effect: '(?P<job>.)'}}",
@@ -179,8 +189,8 @@ LINES = {
         16,
         "    heartbeat: {service: worker, environment: H, type: durations}",
         (
-            "compose.yaml:16:56: type: expected 'text', 'integer', 'duration' or 'duration_range', found 'durations'; "
-            "did you mean 'duration'?"
+            "compose.yaml:16:56: type: expected 'text', 'integer', 'duration', 'duration_range' or 'choice', "
+            "found 'durations'; did you mean 'duration'?"
         ),
     ),
     "unknown key of a setting": (
@@ -314,6 +324,10 @@ MISFITS = {
     "event that is not seen": (
         "steps: [{kill: database, at: comitted 5}]",
         "2:26: no event 'comitted' is seen here; did you mean 'committed'?",
+    ),
+    "nothing says how to deploy": (
+        "group: {}\nsteps: [{deploy: discover, revision: two, at: 1s}]",
+        "3:10: nothing says how to deploy here: x-parity needs `deploy` and `log.revision`",
     ),
     "partition of one node": (
         "steps: [{partition: every node, shape: halves, at: 1s, for: 1s}]",

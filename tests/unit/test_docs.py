@@ -18,12 +18,17 @@ from pydantic_core import PydanticUndefined
 from parity.check.verdict import Tally, Verdict
 from parity.cli.app import app
 from parity.history.events import Event, FaultPhase, Outcome, PhaseName
+from parity.model.contract import BRANCHES, RULES
+from parity.model.settings import ModelSettings
+from parity.report import comparison
 from parity.run.fits import check_fits
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.scenario import OnStack, Scenario, Workload, load_scenario
-from parity.scenario.steps import KINDS, NODES, TARGETS, WORKERS, Kind, Step
-from parity.stack import compose, launch, owner, stack, submitter
+from parity.scenario.steps import GROUP_KINDS, KINDS, NODES, TARGETS, WORKERS, Kind, Step
+from parity.sim import faults as sim_faults
+from parity.stack import amis, compose, instances, launch, modelled, owner, submitter
 from parity.stack.description import EVENT_NAMES, Description, load_stack
+from parity.stack.setting import Setting
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -174,7 +179,25 @@ def test_keys_of_a_section_of_x_parity(name: str, model: type[BaseModel]) -> Non
 
 def test_the_walk_over_x_parity_reaches_its_sections() -> None:
     names = {parameter.values[0] for parameter in x_parity()}
-    assert names == {"broker", "database", "worker", "submit", "queues", "effects", "log", "settings"}
+    assert names == {"balancer", "broker", "database", "worker", "group", "submit", "queues", "effects"} | {
+        "log",
+        "deploy",
+        "settings",
+        "model",
+    }
+
+
+@pytest.mark.parametrize("name", ["broker", "producer", "worker", "database"])
+def test_keys_of_a_section_of_the_models(name: str) -> None:
+    """Every model setting has its row, with its default and all the words it takes."""
+    model = ModelSettings.model_fields[name].annotation
+    assert isinstance(model, type)
+    documented = own_table("stacks.md", f"`model.{name}`")
+    check_keys(documented, model)
+    for key, field in keys(model).items():
+        words = {word for word in get_args(field.annotation) if isinstance(word, str)}
+        assert words <= set(spans(documented[key][1])), key
+        assert ("Must be said" in documented[key][1]) == (f"{name}.{key}" in modelled._MUST_BE_SAID)
 
 
 def test_placeholders_of_the_environment() -> None:
@@ -194,7 +217,7 @@ LASTS = {"required": "must", "optional": "may", "no": "never"}
 def fault_rows() -> dict[str, list[str]]:
     return {
         name: cells
-        for heading in ("Processes", "Network", "Broker and database")
+        for heading in ("Processes", "Network", "Broker and database", "The group's surroundings")
         for name, cells in own_table("scenarios.md", heading).items()
     }
 
@@ -259,6 +282,8 @@ def test_every_command_and_option() -> None:
     options = commands()
     assert set(own_table("scenarios.md", "Running scenarios")) == options.pop("run")
     places = section("stacks.md", "Keeping a stack") + section("scenarios.md", "Reports")
+    simulated = section("simulator.md", "Explore, shrink, replay")
+    places += simulated[: simulated.index("| Exit status")]
     documented = {cells[0]: cells[1] for cells in rows(places)}
     named = {words.strip("`").split()[1]: text for words, text in documented.items()}
     assert named.keys() == options.keys()
@@ -302,6 +327,44 @@ def test_a_property_says_when_it_is_what_and_what_it_reads(name: str) -> None:
     assert {"violated", "unknown", "reads"} <= told.keys()
     known = {event.__struct_config__.tag for event in get_args(Event)}
     assert set(spans(told["reads"])) <= known
+
+
+def test_the_rules_and_branches_of_the_contract() -> None:
+    rules = own_table("verdicts.md", "The rules")
+    assert {name: tuple(cells[-2:]) for name, cells in rules.items()} == {
+        name: (rule.says, rule.source) for name, rule in RULES.items()
+    }
+    branches = own_table("verdicts.md", "The branches")
+    assert {name: tuple(cells[-2:]) for name, cells in branches.items()} == {
+        name: (branch.says, branch.source) for name, branch in BRANCHES.items()
+    }
+
+
+# The simulator.
+
+
+def test_the_times_of_the_models() -> None:
+    """The table says what stands beside each constant: the real thing, the model, the source."""
+    source = (ROOT / "parity/model/constants.py").read_text()
+    told = {}
+    for comment, names in re.findall(r"((?:^#:.*\n)+)((?:^[A-Z_]+ = .*\n)+)", source, re.MULTILINE):
+        text = " ".join(line.removeprefix("#:").strip() for line in comment.splitlines())
+        parts = re.fullmatch(r"Real: (.*?) Ours: (.*?) Why: .*? Source: (.*)", text)
+        assert parts, text
+        told |= {name: list(parts.groups()) for name in re.findall(r"^([A-Z_]+) =", names, re.MULTILINE)}
+    documented = own_table("simulator.md", "Where the times come from")
+    assert {name: cells[1:] for name, cells in documented.items()} == told, "copy what constants.py says into the table"
+
+
+def test_every_kind_of_step_is_modelled() -> None:
+    """As the page says, none is passed over."""
+    assert set(FAULTS) == set(sim_faults.FAULTS)
+    assert set(CHANGES) == {"submit", "scale", "set_policy", "call", "deploy"}
+
+
+def test_what_the_parity_report_compares() -> None:
+    text = section("simulator.md", "Both runtimes")
+    assert set(comparison.KINDS) | set(comparison.REMARKED) <= set(spans(text))
 
 
 # Known-bad stacks.
@@ -357,7 +420,12 @@ def test_settings_and_kinds_of_the_reference_stack() -> None:
 
 
 def test_labels() -> None:
-    labels = {value for module in (owner, stack) for name, value in vars(module).items() if name.startswith("LABEL_")}
+    labels = {
+        value
+        for module in (owner, instances, amis)
+        for name, value in vars(module).items()
+        if name.startswith("LABEL_")
+    }
     assert set(own_table("architecture.md", "What is left behind")) == labels
 
 
@@ -407,11 +475,18 @@ def test_an_example_loads(example: Example, tmp_path: Path) -> None:
         assert example.text == (ROOT / place).read_text()
     elif kind == "steps":
         steps = yaml.safe_load(example.text)
-        scenario = Scenario(name="example", about="An example.", steps=({"at": "0s"} | steps[0], *steps[1:]))
+        group = {"group": {}} if any(kind in step for step in steps for kind in GROUP_KINDS) else {}
+        steps = ({"at": "0s"} | steps[0], *steps[1:])
+        scenario = Scenario(name="example", about="An example.", steps=steps, **group)
         check_fits(scenario, load_stack(REFERENCE, root=ROOT))
     elif kind == "compose":
         write_own_stack(tmp_path)
         assert load_stack(str(tmp_path), root=ROOT).description.version == 1
+    elif kind == "part of x-parity":
+        part = yaml.safe_load(example.text)["x-parity"]
+        assert {name: Setting.model_validate(setting).models for name, setting in part.pop("settings").items()}
+        assert ModelSettings.model_validate(part.pop("model"))
+        assert not part
     elif kind == "scenario":
         path = tmp_path / "scenario.yaml"
         path.write_text(example.text)

@@ -63,6 +63,19 @@ def test_an_event_written_can_be_read_before_the_writer_is_closed(path):
         assert list(read_history(path)) == HISTORY[:1]
 
 
+def test_events_written_together_are_a_line_each_and_there_at_once(path):
+    with HistoryWriter(path) as writer:
+        writer.write(*HISTORY)
+        assert list(read_history(path)) == HISTORY
+    assert path.read_bytes().count(b"\n") == len(HISTORY)
+
+
+def test_nothing_written_leaves_nothing(path):
+    with HistoryWriter(path) as writer:
+        writer.write()
+    assert path.read_bytes() == b""
+
+
 def test_events_held_back_come_with_a_flush(path):
     with HistoryWriter(path, flush_every=100) as writer:
         writer.write(HISTORY[0])

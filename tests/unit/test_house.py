@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,14 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 
 def test_every_test_file_is_one_that_pytest_collects():
-    """A test file whose name pytest does not look for tests nothing."""
-    helpers = {"check_histories.py", "report_records.py", "conftest.py", "__init__.py"}
-    strange = [path.name for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
-    assert set(strange) - helpers == set()
+    """A test in a file whose name pytest does not look for tests nothing."""
+    helpers = [path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
+    tests = re.compile(r"^\s*(?:async )?def test_|^class Test", re.MULTILINE)
+    assert [path.name for path in helpers if tests.search(path.read_text())] == []
+
+
+def test_what_the_benchmarks_need_is_there() -> None:
+    """Peers are libraries that nothing else needs, so nothing else would miss them."""
+    asked = [sys.executable, "-m", "bench", "none"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("no benchmark is called 'none'; there are check, ")

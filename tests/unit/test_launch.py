@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.stack import launch, owner
+from parity.stack import compose, launch, owner
 
 LABELS = {owner.LABEL_STACK: "abcd"}
 
@@ -66,10 +66,10 @@ class TestGrace:
         [("1m30s", 90), ("90s", 90), ("2m0s", 120), ("1h", 3600), ("20s", 20), ("1.6s", 2), ("100ms", 1), ("0s", 1)],
     )
     def test_it_is_whole_seconds_and_at_least_one(self, stated, seconds):
-        assert launch.stop_grace_s({"stop_grace_period": stated}) == seconds
+        assert compose.stop_grace_s({"stop_grace_period": stated}) == seconds
 
     def test_it_is_ten_where_the_service_does_not_say(self):
-        assert launch.stop_grace_s({}) == 10
+        assert compose.stop_grace_s({}) == 10
 
 
 class TestFollowing:

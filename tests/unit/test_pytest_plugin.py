@@ -269,6 +269,38 @@ class TestWithoutEngine:
         ]
 
 
+class TestOnTheSimulator:
+    #: Jobs that are long enough to be killed in the middle.
+    LONG_JOBS = f"{TWO_STACKS}settings: {{job_duration: 0.3}}\n"
+
+    def test_scenarios_need_no_engine_and_are_judged_as_expected(self, without_engine):
+        write(without_engine, "scenarios/killed.yaml", self.LONG_JOBS)
+
+        result = without_engine.runpytest_subprocess(
+            *PLUGIN, "--parity-all", "--parity-on", "sim", "--parity-seed", "7", "scenarios"
+        )
+
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines(["parity: seed 7", "parity: scenarios run on the simulator, *"])
+
+    def test_a_failure_names_the_runtime_and_is_replayed_there(self, without_engine):
+        write(without_engine, "scenarios/killed.yaml", self.LONG_JOBS.replace("{violated: [no_job_lost]}", "holds"))
+
+        result = without_engine.runpytest_subprocess(
+            *PLUGIN, "--parity-all", "--parity-on", "sim", "--parity-seed", "7", "scenarios"
+        )
+
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(
+            ["killed on compose/rabbitmq+automatic-acknowledgement (sim): violated, *", "again: *--parity-on sim"]
+        )
+
+    def test_a_test_with_a_live_stack_needs_its_engine_all_the_same(self, without_engine):
+        result = without_engine.runpytest_subprocess(*PLUGIN, "--parity-on", "sim", "test_one.py")
+
+        result.assert_outcomes(skipped=1)
+
+
 def result_of(judgement: Judgement | None, *, violated: tuple[str, ...] = (), error: str = "") -> Result:
     return Result(
         scenario="killed",

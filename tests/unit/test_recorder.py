@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.history.events import Delivery, Effect, Event, Instance, Phantom, Point, Remark, Submit, Submitted
+from parity.history.events import Delivery, Effect, Event, Instance, Phantom, Point, Remark, Revision, Submit, Submitted
 from parity.history.file import HistoryWriter, read_history
 from parity.run.recorder import Recorder
 from parity.stack.description import LogSection
@@ -19,6 +19,7 @@ LOG = LogSection(
         "acknowledged": r"^acknowledged (?P<job>\S+)",
         "rejected": r"^rejected (?P<job>\S+)",
     },
+    revision=r"^revision (?P<revision>\S+)",
 )
 
 
@@ -64,7 +65,7 @@ def recorded(make):
 def recorder(recorded):
     """With the jobs 0 to 3 submitted."""
     for number in range(4):
-        recorded.recorder.submit(number, "")
+        recorded.recorder.submit([number], "")
     return recorded.recorder
 
 
@@ -75,17 +76,17 @@ def added(recorded: Recorded) -> list[Event]:
 
 class TestSubmits:
     def test_a_submit_gives_the_identity_the_application_sees(self, recorded):
-        assert recorded.recorder.submit(7, "poison") == "job-007"
+        assert recorded.recorder.submit([7], "poison") == ["job-007"]
         assert recorded.events() == [Submit(t_us=0, job=7, kind="poison")]
 
     @pytest.mark.parametrize("outcome", ["ok", "fail", "info"])
     def test_an_outcome_is_the_jobs(self, recorded, recorder, outcome):
-        recorder.outcome("job-002", outcome, "because")
+        recorder.outcomes([("job-002", outcome, "because")])
         assert added(recorded) == [Submitted(t_us=0, job=2, outcome=outcome, reason="because")]
 
     def test_a_job_is_pending_until_its_outcome_is_known(self, recorder):
         assert recorder.pending() == 4
-        recorder.outcome("job-002", "fail", "")
+        recorder.outcomes([("job-002", "fail", "")])
         assert recorder.pending() == 3
 
 
@@ -102,26 +103,100 @@ class TestLines:
         ],
     )
     def test_a_line_is_an_event(self, recorded, recorder, line, event):
-        recorder.line("w", line)
+        recorder.lines("w", [line])
         assert added(recorded) == [event]
 
     @pytest.mark.parametrize("line", ["", "connected to rabbit1", "not delivered job-001", "delivered"])
     def test_a_line_that_matches_nothing_tells_nothing(self, recorded, recorder, line):
-        recorder.line("w", line)
+        recorder.lines("w", [line])
         assert added(recorded) == []
+
+    def test_a_line_about_the_revision_is_an_event(self, recorded, recorder):
+        assert recorder.revision_of("w1") == ""
+        recorder.lines("w1", ["revision one", "delivered job-001", "revision two"])
+        recorder.lines("w2", ["a revision is none"])
+        told = [event for event in recorded.events() if isinstance(event, Revision)]
+        assert told == [Revision(t_us=0, instance="w1", revision=name) for name in ("one", "two")]
+        assert [recorder.revision_of(name) for name in ("w1", "w2")] == ["two", ""]
 
     def test_an_application_without_patterns_tells_nothing(self, make):
         silent = make(LogSection())
-        silent.recorder.submit(0, "")
-        silent.recorder.line("w", "delivered job-000")
+        silent.recorder.submit([0], "")
+        silent.recorder.lines("w", ["delivered job-000"])
         assert silent.events()[1:] == []
+
+
+class TestChunks:
+    """What comes together is written together, and means what it would one by one."""
+
+    CHUNK = (
+        "delivered job-001",
+        "connected to rabbit1",
+        "committed job-001",
+        "delivered ghost",
+        "acknowledged job-001",
+        "delivered job-002 redelivered=1",
+    )
+
+    def test_its_events_are_in_the_order_of_its_lines(self, recorded, recorder):
+        recorder.lines("w", self.CHUNK)
+        assert added(recorded) == [
+            Delivery(t_us=0, job=1, worker="w"),
+            Point(t_us=0, job=1, worker="w", point="committed"),
+            Phantom(t_us=0, identity="ghost", seen="delivery"),
+            Point(t_us=0, job=1, worker="w", point="acknowledged"),
+            Delivery(t_us=0, job=2, worker="w", redelivered=True),
+        ]
+
+    def test_it_leaves_what_its_lines_would_one_by_one(self, make):
+        together, one_by_one = make(), make()
+        for one in (together, one_by_one):
+            one.recorder.submit(range(4), "")
+        together.recorder.lines("w", self.CHUNK)
+        for line in self.CHUNK:
+            one_by_one.recorder.lines("w", [line])
+        assert together.events() == one_by_one.events()
+        for name in ("submit", "delivery", "committed", "acknowledged"):
+            assert together.recorder.count(name) == one_by_one.recorder.count(name)
+            assert together.recorder.latest(name) == one_by_one.recorder.latest(name)
+        assert together.recorder.holding() == one_by_one.recorder.holding() == ["w"]
+
+    def test_it_is_on_disk_when_it_was_handled_and_before_a_waiter_hears_of_it(self, recorded, recorder):
+        seen = []
+
+        def reached() -> bool:
+            if recorder.count("delivery") < 2:
+                return False
+            seen.extend(added(recorded))
+            return True
+
+        waiter = threading.Thread(target=lambda: recorder.wait(reached, within_s=30))
+        waiter.start()
+        recorder.lines("w", self.CHUNK)
+        waiter.join()
+        assert len(seen) == 5
+
+    def test_outcomes_come_together_too(self, recorded, recorder):
+        recorder.outcomes([("job-000", "ok", ""), ("ghost", "ok", ""), ("job-001", "fail", "returned")])
+        assert added(recorded) == [
+            Submitted(t_us=0, job=0, outcome="ok"),
+            Phantom(t_us=0, identity="ghost", seen="submitted"),
+            Submitted(t_us=0, job=1, outcome="fail", reason="returned"),
+        ]
+        assert recorder.pending() == 2
+        assert recorder.unfinished() == {0}
+
+    def test_jobs_are_handed_over_together(self, recorded):
+        assert recorded.recorder.submit(range(2, 4), "poison") == ["job-002", "job-003"]
+        assert recorded.events() == [Submit(t_us=0, job=2, kind="poison"), Submit(t_us=0, job=3, kind="poison")]
+        assert recorded.recorder.count("submit") == 2
 
 
 class TestPhantoms:
     def test_an_identity_that_was_never_submitted_is_recorded_with_where_it_was_seen(self, recorded, recorder):
-        recorder.line("w", "delivered ghost-1")
-        recorder.line("w", "committed ghost-2")
-        recorder.outcome("ghost-3", "ok", "")
+        recorder.lines("w", ["delivered ghost-1"])
+        recorder.lines("w", ["committed ghost-2"])
+        recorder.outcomes([("ghost-3", "ok", "")])
         recorder.effects({"ghost-4": 1})
         assert recorder.found("ghost-5") is None
         assert added(recorded) == [
@@ -135,11 +210,11 @@ class TestPhantoms:
     def test_it_is_recorded_once(self, recorded, recorder):
         for _ in range(3):
             recorder.effects({"ghost": 1})
-            recorder.line("w", "delivered ghost")
+            recorder.lines("w", ["delivered ghost"])
         assert added(recorded) == [Phantom(t_us=0, identity="ghost", seen="effect")]
 
     def test_it_counts_for_nothing(self, recorder):
-        recorder.line("w", "delivered ghost")
+        recorder.lines("w", ["delivered ghost"])
         recorder.effects({"ghost": 1})
         assert recorder.count("delivery") == recorder.count("effect") == 0
         assert recorder.holding() == []
@@ -150,60 +225,60 @@ class TestPhantoms:
 
 class TestHolding:
     def test_a_worker_holds_a_job_from_its_delivery(self, recorder):
-        recorder.line("a", "delivered job-000")
+        recorder.lines("a", ["delivered job-000"])
         assert recorder.holding() == ["a"]
 
     def test_the_youngest_delivery_comes_first(self, recorder):
         for worker, job in (("a", 0), ("b", 1), ("a", 2)):
-            recorder.line(worker, f"delivered job-00{job}")
+            recorder.lines(worker, [f"delivered job-00{job}"])
         assert recorder.holding() == ["a", "b"]
 
     @pytest.mark.parametrize("points", [("committed", "acknowledged"), ("acknowledged", "committed")])
     def test_a_job_is_held_until_it_is_both_committed_and_acknowledged(self, recorder, points):
         """In whichever order the application does it: between the two is where jobs are lost or done twice."""
         first, second = points
-        recorder.line("a", "delivered job-000")
-        recorder.line("a", f"{first} job-000")
+        recorder.lines("a", ["delivered job-000"])
+        recorder.lines("a", [f"{first} job-000"])
         assert recorder.holding() == ["a"]
-        recorder.line("a", f"{second} job-000")
+        recorder.lines("a", [f"{second} job-000"])
         assert recorder.holding() == []
 
     def test_a_job_that_was_given_back_is_not_held(self, recorder):
-        recorder.line("a", "delivered job-000")
-        recorder.line("a", "rejected job-000")
+        recorder.lines("a", ["delivered job-000"])
+        recorder.lines("a", ["rejected job-000"])
         assert recorder.holding() == []
 
     def test_a_job_is_held_by_whom_it_was_handed_to_last(self, recorder):
-        recorder.line("a", "delivered job-000")
-        recorder.line("b", "delivered job-000 redelivered=1")
-        recorder.line("a", "committed job-000")
-        recorder.line("a", "acknowledged job-000")
+        recorder.lines("a", ["delivered job-000"])
+        recorder.lines("b", ["delivered job-000 redelivered=1"])
+        recorder.lines("a", ["committed job-000"])
+        recorder.lines("a", ["acknowledged job-000"])
         assert recorder.holding() == ["b"]
 
     def test_a_dead_worker_holds_nothing(self, recorded, recorder):
-        recorder.line("a", "delivered job-000")
-        recorder.line("b", "delivered job-001")
+        recorder.lines("a", ["delivered job-000"])
+        recorder.lines("b", ["delivered job-001"])
         recorder.state("a", "exited", 137, "")
         assert recorder.holding() == ["b"]
         assert added(recorded)[-1] == Instance(t_us=0, instance="a", state="exited", exit_code=137)
 
     def test_one_point_is_enough_where_the_application_tells_only_one(self, make):
         only = make(LogSection(delivery=LOG.delivery, points={"acknowledged": LOG.points["acknowledged"]})).recorder
-        only.submit(0, "")
-        only.line("a", "delivered job-000")
-        only.line("a", "acknowledged job-000")
+        only.submit([0], "")
+        only.lines("a", ["delivered job-000"])
+        only.lines("a", ["acknowledged job-000"])
         assert only.holding() == []
 
     def test_the_effect_ends_it_where_the_application_tells_no_point(self, make):
         only = make(LogSection(delivery=LOG.delivery)).recorder
-        only.submit(0, "")
-        only.line("a", "delivered job-000")
+        only.submit([0], "")
+        only.lines("a", ["delivered job-000"])
         assert only.holding() == ["a"]
         only.effects({"job-000": 1})
         assert only.holding() == []
 
     def test_work_is_going_on_while_a_held_job_has_no_effect(self, recorder):
-        recorder.line("a", "delivered job-000")
+        recorder.lines("a", ["delivered job-000"])
         assert recorder.working()
         recorder.effects({"job-000": 1})
         assert not recorder.working()
@@ -225,16 +300,16 @@ class TestEffects:
         assert recorder.count("effect") == 1
 
     def test_what_was_submitted_ok_is_unfinished_until_its_effect(self, recorder):
-        recorder.outcome("job-000", "ok", "")
-        recorder.outcome("job-001", "ok", "")
-        recorder.outcome("job-002", "fail", "")
+        recorder.outcomes([("job-000", "ok", "")])
+        recorder.outcomes([("job-001", "ok", "")])
+        recorder.outcomes([("job-002", "fail", "")])
         recorder.effects({"job-000": 1})
         assert recorder.unfinished() == {1}
 
 
 class TestWaiting:
     def test_a_count_that_is_reached_ends_the_wait(self, recorder):
-        reached = threading.Thread(target=lambda: recorder.line("a", "committed job-000"))
+        reached = threading.Thread(target=lambda: recorder.lines("a", ["committed job-000"]))
         reached.start()
         assert recorder.wait(lambda: recorder.count("committed") >= 1, within_s=30)
         reached.join()
@@ -248,10 +323,10 @@ class TestWaiting:
     @pytest.mark.parametrize(
         ("name", "act"),
         [
-            ("submit", lambda recorder: recorder.submit(9, "")),
-            ("submitted", lambda recorder: recorder.outcome("job-000", "info", "")),
-            ("delivery", lambda recorder: recorder.line("a", "delivered job-000")),
-            ("committed", lambda recorder: recorder.line("a", "committed job-000")),
+            ("submit", lambda recorder: recorder.submit([9], "")),
+            ("submitted", lambda recorder: recorder.outcomes([("job-000", "info", "")])),
+            ("delivery", lambda recorder: recorder.lines("a", ["delivered job-000"])),
+            ("committed", lambda recorder: recorder.lines("a", ["committed job-000"])),
             ("effect", lambda recorder: recorder.effects({"job-000": 1})),
         ],
     )

@@ -1,7 +1,10 @@
 """The reference application's pure parts: what it reads on a line, in a message and in its environment."""
 
+import importlib.util
+import io
 import itertools
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,17 @@ class TestBrokerSettings:
         assert "x-delivery-limit" not in classic.queue_arguments()
         assert classic.dead_letter_arguments() == {"x-queue-type": "classic"}
 
+    def test_a_queue_that_drops_what_nothing_takes(self, settings):
+        dropping = settings.BrokerSettings.from_environment(
+            {"AMQP_URLS": "amqp://one", "DEAD_LETTER_QUEUE": "", "MAX_LENGTH": "20", "MESSAGE_TTL_S": "1.5"}
+        )
+        assert dropping.queue_arguments() == {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 20,
+            "x-max-length": 20,
+            "x-message-ttl": 1500,
+        }
+
     @pytest.mark.parametrize(
         "environment",
         [
@@ -107,3 +121,52 @@ class TestBrokerSettings:
     @pytest.mark.parametrize(("text", "expected"), [("1", True), ("0", False), ("", True)])
     def test_a_switch_is_one_or_nought(self, settings, text, expected):
         assert settings.switch({"IDEMPOTENT": text}, "IDEMPOTENT", default=True) is expected
+
+
+@pytest.fixture
+def revision(tmp_path, monkeypatch):
+    """The application's revision module, as if it were in a folder of its own."""
+    copy = tmp_path / "app" / "revision.py"
+    copy.parent.mkdir()
+    copy.write_text((APPLICATION / "revision.py").read_text())
+    spec = importlib.util.spec_from_file_location("revision_copy", copy)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.delenv("REVISION", raising=False)
+    return module
+
+
+class TestRevision:
+    @pytest.fixture
+    def repository(self, tmp_path):
+        """What the stack's repository serves: one commit, as `main`."""
+        served = tmp_path / "served"
+        served.mkdir()
+        (served / "main").write_text("c0ffee\n")
+        (served / "c0ffee").write_text("c0ffee\n")
+        with tarfile.open(served / "c0ffee.tar", "w") as archive:
+            body = b"print('new')\n"
+            entry = tarfile.TarInfo("worker.py")
+            entry.size = len(body)
+            archive.addfile(entry, io.BytesIO(body))
+        return served.as_uri()
+
+    def test_an_image_as_it_was_built_says_so(self, revision):
+        assert revision.current() == "as-built"
+
+    def test_a_variable_says_more(self, revision, monkeypatch):
+        monkeypatch.setenv("REVISION", "two")
+        assert revision.current() == "two"
+
+    def test_what_was_put_in_place_wins(self, revision, monkeypatch, repository):
+        monkeypatch.setenv("REVISION", "two")
+        assert revision.put_in_place("main", repository) == "c0ffee"
+        assert revision.current() == "c0ffee"
+        assert (revision.PLACE / "worker.py").read_text() == "print('new')\n"
+
+    def test_what_is_not_there_changes_nothing(self, revision, repository, monkeypatch, capsys):
+        monkeypatch.setenv("REPOSITORY", repository)
+        monkeypatch.setattr(sys, "argv", ["revision.py", "nowhere"])
+        assert revision.main() == 1
+        assert "cannot put nowhere in place" in capsys.readouterr().err
+        assert revision.current() == "as-built"

@@ -13,7 +13,7 @@ from parity.run.fits import check_fits
 from parity.scenario.duration import parse_duration_s
 from parity.scenario.ranges import IntRange, SecondsRange
 from parity.scenario.scenario import Scenario, load_scenario
-from parity.scenario.steps import CHOSEN, KINDS, EventCount, Step
+from parity.scenario.steps import CHOSEN, GROUP_KINDS, KINDS, ZONES, EventCount, Step
 from parity.stack.description import COMPOSE_NAMES, load_stack
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,11 @@ EXAMPLES = {
     "jobs": "2..4",
     "of_kind": "poison",
     "workers": "0..3",
+    "operation": "cloudwatch.SetAlarmState",
+    "request": {"AlarmName": "a", "StateValue": "ALARM", "StateReason": "x"},
+    "whose": "any worker",
+    "how": "discover",
+    "revision": "two",
 }
 
 
@@ -55,6 +60,8 @@ def every_step() -> list[dict]:
 
 
 def scenario(*steps: dict, **more: object) -> Scenario:
+    if any(kind in step for step in steps for kind in GROUP_KINDS):
+        more.setdefault("group", {})
     return Scenario.model_validate({"name": "example", "about": "x", "steps": list(steps), **more})
 
 
@@ -118,7 +125,8 @@ class TestDrawing:
 
     @pytest.mark.parametrize("target", CHOSEN)
     def test_a_role_that_leaves_a_choice_gets_one_drawn(self, target):
-        step = scenario({"kill": target, "at": "1s"}).draw(SeededDraws(1, "example")).steps[0]
+        kind = {"lose_zone": target, "for": "1s"} if target in ZONES else {"kill": target}
+        step = scenario({**kind, "at": "1s"}).draw(SeededDraws(1, "example")).steps[0]
         assert step.pick is not None
         assert 0 <= step.pick.value <= 11
 

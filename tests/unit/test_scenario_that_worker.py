@@ -28,10 +28,10 @@ def test_it_is_the_instance_of_the_latest_event_of_the_name(tmp_path):
     with HistoryWriter(tmp_path / "history.jsonl") as writer:
         recorder = Recorder(writer, job_id="job-{number}", log=log)
         for number in (1, 2):
-            recorder.submit(number, "")
-        recorder.line("worker-1", "delivered job-1")
-        recorder.line("worker-2", "delivered job-2")
-        recorder.line("worker-1", "committed job-1")
+            recorder.submit([number], "")
+        recorder.lines("worker-1", ["delivered job-1"])
+        recorder.lines("worker-2", ["delivered job-2"])
+        recorder.lines("worker-1", ["committed job-1"])
     assert recorder.latest("delivery") == "worker-2"
     assert recorder.latest("committed") == "worker-1"
     assert recorder.latest("acknowledged") == ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
 import pytest
 
+from parity.errors import StackError
 from parity.stack.broker import Broker
 from parity.stack.description import BrokerSection
 
@@ -48,3 +50,14 @@ BOTH = [node("one"), node("two")]
 )
 def test_a_node_runs_when_those_that_answer_say_so(one: Any, two: Any, expected: tuple[str, str]):
     assert states({"one": one, "two": two}) == {"one": expected[0], "two": expected[1]}
+
+
+def test_nodes_that_accept_and_say_nothing_are_an_error_of_the_stack(monkeypatch: pytest.MonkeyPatch):
+    """The kernel of a frozen node accepts connections for it; what the library raises then is no defect of ours."""
+    monkeypatch.setattr("parity.stack.broker._TIMEOUT_S", 0.2)
+    broker = Broker(SECTION, {})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker._ports = {(service, SECTION.amqp_port): silent.getsockname()[1] for service in SECTION.services}
+
+        with pytest.raises(StackError, match=r"no broker node takes an AMQP connection: one: .*; two: "):
+            broker.connect("/")

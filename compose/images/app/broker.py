@@ -91,22 +91,18 @@ class Session:
     def _open_channel(self, _connection: pika.SelectConnection) -> None:
         self._connection.add_on_connection_blocked_callback(lambda *_: self._link.set_blocked(self, blocked=True))
         self._connection.add_on_connection_unblocked_callback(lambda *_: self._link.set_blocked(self, blocked=False))
-        self._connection.channel(on_open_callback=self._guarded(self._declare_dead_letter_queue))
+        self._connection.channel(on_open_callback=self._guarded(self._declare_queues))
 
-    def _declare_dead_letter_queue(self, channel: Channel) -> None:
+    def _declare_queues(self, channel: Channel) -> None:
         self.channel = channel
         channel.add_on_close_callback(lambda _channel, error: self.lost(f"channel closed: {error!r}"))
         channel.add_on_cancel_callback(lambda _frame: self.lost("consumer cancelled by the broker"))
+        # The broker answers in order, so that the dead letters have their place once the jobs have theirs.
+        if self._settings.dead_letter_queue:
+            channel.queue_declare(
+                self._settings.dead_letter_queue, durable=True, arguments=self._settings.dead_letter_arguments()
+            )
         channel.queue_declare(
-            self._settings.dead_letter_queue,
-            durable=True,
-            arguments=self._settings.dead_letter_arguments(),
-            callback=self._guarded(self._declare_queue),
-        )
-
-    def _declare_queue(self, _frame: Any) -> None:
-        assert self.channel is not None
-        self.channel.queue_declare(
             self._settings.queue,
             durable=True,
             arguments=self._settings.queue_arguments(),

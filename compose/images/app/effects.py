@@ -27,7 +27,7 @@ KEEPALIVE_PROBES = 3
 
 
 class GivenUpError(Exception):
-    """The worker was told to stop, or lost the job, before its effect could be committed."""
+    """The worker was told to stop, lost the job or has no patience, before its effect could be committed."""
 
 
 class Effects:

@@ -42,6 +42,9 @@ class Producer:
         self._confirms = switch(environment, "PUBLISHER_CONFIRMS", default=True)
         self._submit_timeout_s = number(environment, "SUBMIT_TIMEOUT_S", 30)
         self._confirm_timeout_s = number(environment, "CONFIRM_TIMEOUT_S", 15)
+        # What is said of a job whose confirm never came. Whatever is not `unknown` claims what nobody knows.
+        self._on_timeout = choice(environment, "ON_TIMEOUT", "unknown", "ok", "fail")
+        self._on_connection_lost = choice(environment, "ON_CONNECTION_LOST", "unknown", "ok", "fail")
         self._delivery_mode = int(choice(environment, "DELIVERY_MODE", "2", "1"))
         self._window = max(1, int(number(environment, "PUBLISH_WINDOW", DEFAULT_WINDOW)))
         self._queue = settings.queue
@@ -130,13 +133,13 @@ class Producer:
 
     def _session_lost(self, _session: Session, _reason: str) -> None:
         self._session = None
-        self._give_up_outstanding("connection-lost")
+        self._give_up_outstanding(self._on_connection_lost, "connection-lost")
 
-    def _give_up_outstanding(self, reason: str) -> None:
+    def _give_up_outstanding(self, outcome: str, reason: str) -> None:
         """Whatever was written and not confirmed may or may not be in the queue."""
         while self._outstanding:
             _, (job, _, _) = self._outstanding.popitem(last=False)
-            self._settle(job.id, f"unknown {job.id} {reason}")
+            self._settle(job.id, f"{outcome} {job.id} {reason}")
         self._returned.clear()
         sys.stdout.flush()
         self._finish_if_done()
@@ -236,7 +239,7 @@ class Producer:
             # The others were written after this one, and to the same silent connection.
             session = self._session
             self._session = None
-            self._give_up_outstanding("confirm-timeout")
+            self._give_up_outstanding(self._on_timeout, "confirm-timeout")
             if session is not None:
                 session.lost("confirm-timeout")
         self._pump()

@@ -107,8 +107,13 @@ class BrokerSettings:
     urls: list[str]
     queue: str
     queue_type: str
+    #: Where jobs go that are given up; empty: nowhere.
     dead_letter_queue: str
     delivery_limit: int
+    #: A message too many pushes the oldest out; 0: no limit.
+    max_length: int
+    #: A message that waits longer is dropped; 0: no limit.
+    message_ttl_s: float
     heartbeat_s: int
     #: Which of the URLs to try first; None where nobody said which instance this is.
     first_node: int | None = None
@@ -129,6 +134,8 @@ class BrokerSettings:
             queue_type=choice(environment, "QUEUE_TYPE", "quorum", "classic"),
             dead_letter_queue=environment.get("DEAD_LETTER_QUEUE", "jobs.dead"),
             delivery_limit=int(number(environment, "DELIVERY_LIMIT", DEFAULT_DELIVERY_LIMIT)),
+            max_length=int(number(environment, "MAX_LENGTH", 0)),
+            message_ttl_s=number(environment, "MESSAGE_TTL_S", 0),
             heartbeat_s=int(number(environment, "HEARTBEAT_S", 10)),
             # Instances count from 1, so that each of the first few begins at a node of its own.
             first_node=int(number(environment, "INSTANCE", 1)) - 1 if environment.get("INSTANCE") else None,
@@ -136,13 +143,15 @@ class BrokerSettings:
 
     def queue_arguments(self) -> dict[str, Any]:
         """Return the arguments the work queue is declared with."""
-        arguments: dict[str, Any] = {
-            "x-queue-type": self.queue_type,
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": self.dead_letter_queue,
-        }
+        arguments: dict[str, Any] = {"x-queue-type": self.queue_type}
+        if self.dead_letter_queue:
+            arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": self.dead_letter_queue}
         if self.queue_type == "quorum":
             arguments["x-delivery-limit"] = self.delivery_limit
+        if self.max_length:
+            arguments["x-max-length"] = self.max_length
+        if self.message_ttl_s:
+            arguments["x-message-ttl"] = round(self.message_ttl_s * 1000)
         return arguments
 
     def dead_letter_arguments(self) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """The reference worker: takes a job, works, commits its effect, then acknowledges it.
 
+SIGTERM has it leave after the job in hand. SIGHUP has it do the same, and start anew with the code then in place.
+
 It says on standard output what it does, every line but `acknowledged` before the broker can hear of it:
 
+    revision <revision>                 it starts, and this is the code that it has
     delivered <id> redelivered=<0|1>    the job is in hand (jobs fetched ahead are not)
     committed <id>                      its effect is in the database
     acknowledged <id>                   the acknowledgement was handed to the connection
-    rejected <id>                       the job failed and is given back
+    rejected <id>                       the job failed, and leaves no effect this time
     disconnected                        the broker was lost, and with it every job not acknowledged
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import signal
@@ -27,6 +31,7 @@ from typing import Any
 from broker import Link, Session, diagnose
 from effects import Effects, GivenUpError
 from pika.exceptions import AMQPError
+from revision import current
 from settings import BrokerSettings, DurationRange, Job, SettingError, choice, number, switch
 
 TICK_S = 0.1
@@ -53,6 +58,11 @@ class WorkSettings:
     acknowledge_delay_s: float
     prefetch: int
     idempotent: bool
+    #: What becomes of a job that fails, and of one whose effect cannot be committed.
+    on_failure: str
+    on_commit_error: str
+    #: What becomes at SIGTERM of jobs that are not done.
+    on_stop: str
     database_url: str
 
     @classmethod
@@ -74,6 +84,9 @@ class WorkSettings:
             acknowledge_delay_s=number(environment, "ACK_DELAY_S", 0),
             prefetch=int(number(environment, "PREFETCH", 5)),
             idempotent=switch(environment, "IDEMPOTENT", default=True),
+            on_failure=choice(environment, "ON_FAILURE", "requeue", "reject", "acknowledge"),
+            on_commit_error=choice(environment, "ON_COMMIT_ERROR", "retry", "requeue", "reject", "acknowledge"),
+            on_stop=choice(environment, "ON_STOP", "finish", "abandon", "acknowledge"),
             database_url=environment["DATABASE_URL"],
         )
 
@@ -120,6 +133,8 @@ class Jobs:
                     self._work(delivery)
                 except GivenUpError:
                     diagnose(f"gave up {delivery.job.id}")
+                    if self._settings.acknowledge == "after-commit":
+                        self._answer(delivery, self._settings.on_commit_error)
         self._ended()
 
     def _work(self, delivery: Delivery) -> None:
@@ -128,7 +143,7 @@ class Jobs:
         if job.kind == "crash":
             os._exit(3)
         if job.kind == "poison":
-            self._reject(delivery)
+            self._answer(delivery, self._settings.on_failure)
             return
         time.sleep(self._settings.duration.draw())
         if self._settings.acknowledge == "before-commit":
@@ -142,22 +157,30 @@ class Jobs:
             self._acknowledge(delivery)
 
     def _commit(self, delivery: Delivery) -> None:
+        self._effects.commit(delivery.job.id, wait=functools.partial(self._wait_to_retry, delivery))
+        say(f"committed {delivery.job.id}")
+
+    def _wait_to_retry(self, delivery: Delivery, seconds: float) -> bool:
+        """Wait until a commit is tried again; returns whether to give up instead."""
+        if self._settings.on_commit_error != "retry":
+            return True
         # A job whose session is gone is another worker's by now; one already acknowledged is nobody else's.
         ours_alone = self._settings.acknowledge != "after-commit"
-        self._effects.commit(
-            delivery.job.id,
-            wait=lambda seconds: self._stopping.wait(seconds) or not (delivery.session.alive or ours_alone),
-        )
-        say(f"committed {delivery.job.id}")
+        return self._stopping.wait(seconds) or not (delivery.session.alive or ours_alone)
 
     def _acknowledge(self, delivery: Delivery) -> None:
         if self._send(delivery, lambda channel: channel.basic_ack(delivery.tag)):
             say(f"acknowledged {delivery.job.id}")
 
-    def _reject(self, delivery: Delivery) -> None:
-        if delivery.session.alive and self._settings.acknowledge != "automatic":
-            say(f"rejected {delivery.job.id}")
-            self._send(delivery, lambda channel: channel.basic_reject(delivery.tag, requeue=True))
+    def _answer(self, delivery: Delivery, how: str) -> None:
+        """Answer for a job that has no effect. None to `retry`: whoever gave that up leaves."""
+        if how == "retry" or self._settings.acknowledge == "automatic" or not delivery.session.alive:
+            return
+        say(f"rejected {delivery.job.id}")
+        if how == "acknowledge":
+            self._acknowledge(delivery)
+        else:
+            self._send(delivery, lambda channel: channel.basic_reject(delivery.tag, requeue=how == "requeue"))
 
 
 class Worker:
@@ -182,16 +205,24 @@ class Worker:
         )
         self._stop_asked = False
         self._stopping = False
+        #: Whether it is to start anew once it has stopped.
+        self.again = False
 
     def run(self) -> None:
-        """Work until told to stop."""
-        # Only a mark: a handler runs in the middle of anything, the event loop's own locks included.
-        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stop_asked", True))
-        signal.signal(signal.SIGINT, lambda *_: setattr(self, "_stop_asked", True))
+        """Work until told to stop, or to start anew."""
+        for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(ending, self._asked)
         self._jobs.thread.start()
         self._link.connect()
         self._tick()
         self._link.loop.start()
+
+    def _asked(self, number: int, _frame: object) -> None:
+        # Only marks: a handler runs in the middle of anything, the event loop's own locks included.
+        # Who was asked to end does not start anew, but who is to start anew may still be asked to end.
+        if self.again or not self._stop_asked:
+            self.again = number == signal.SIGHUP
+        self._stop_asked = True
 
     def _consume(self, session: Session) -> None:
         channel = session.channel
@@ -240,16 +271,22 @@ class Worker:
     def _tick(self) -> None:
         if self._stop_asked and not self._stopping:
             self._stopping = True
-            self._jobs.stop()
-            self._link.loop.call_later(STOP_TIMEOUT_S + self._settings.duration.high_s, self._leave)
+            if self._settings.on_stop == "finish":
+                self._jobs.stop()
+                self._link.loop.call_later(STOP_TIMEOUT_S + self._settings.duration.high_s, self._leave)
+            else:
+                self._leave()
         self._link.loop.call_later(TICK_S, self._tick)
 
     def _leave(self) -> None:
-        """Give back what was fetched ahead, and close."""
+        """Give back what is not done, and close."""
         session = self._link.session
         if session is not None and session.ready and self._settings.acknowledge != "automatic":
             with contextlib.suppress(AMQPError):  # Without a channel the broker has the jobs back already.
-                session.channel.basic_nack(0, multiple=True, requeue=True)
+                if self._settings.on_stop == "acknowledge":
+                    session.channel.basic_ack(0, multiple=True)
+                else:
+                    session.channel.basic_nack(0, multiple=True, requeue=True)
         self._link.close()
 
 
@@ -266,7 +303,10 @@ def main() -> int:
     except SettingError as error:
         diagnose(str(error))
         return 2
+    say(f"revision {current()}")
     worker.run()
+    if worker.again:
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from parity.scenario.steps import Step
-from parity.stack.faults import link, process, service
+from parity.stack.faults import link, process, service, zone
 from parity.stack.faults.live import Live, Subject
 
 #: Applies a step to what its role was resolved to; yields the proof that it was applied; leaving it heals.
@@ -28,4 +28,7 @@ FAULTS: dict[str, Apply] = {
     "disk_alarm": service.disk_alarm,
     "memory_alarm": service.memory_alarm,
     "exhaust_connections": service.connections_exhausted,
+    "fail_launches": zone.without_room,
+    "lose_zone": zone.lost,
+    "spot_notice": zone.noticed,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,8 @@ from parity.stack import launch, network
 from parity.stack.engine import translated, wait_for
 from parity.stack.faults.clients import clients_of, disconnect
 from parity.stack.faults.live import Live, Subject
+
+_KNOCK_S = 5.0
 
 
 @contextlib.contextmanager
@@ -100,6 +103,9 @@ def delayed(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
             list(pool.map(_start_proxy, proxies))
             list(pool.map(lambda subject: network.redirect(subject.container, ports=ports), subjects))
         _reconnect(subjects, live)
+        for subject in subjects:
+            if subject.role == "node":
+                _knock(launch.address(subject.container), description.broker.amqp_port)
         yield _caught(subjects, "connections through the delaying proxy", enough=any)
 
 
@@ -161,6 +167,12 @@ def _start_proxy(proxy: Container) -> None:
         return (True if "listening" in text else None), text[-200:]
 
     wait_for("the delaying proxy", look, within_s=15, every_s=0.1)
+
+
+def _knock(address: str, port: int) -> None:
+    """Connect once. A node may have no client of its own, and then nothing else comes through its proxy."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((address, port), timeout=_KNOCK_S).close()
 
 
 def _reconnect(subjects: list[Subject], live: Live) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from docker.models.containers import Container
 
 from parity.errors import FaultError
-from parity.scenario.steps import SAME, THAT_WORKER, EventCount, Step
+from parity.model.scaling.world import Input
+from parity.scenario.steps import SAME, THAT_WORKER, ZONES, EventCount, Step
 from parity.stack.group import Group
 from parity.stack.stack import Stack
 from parity.stack.submitter import CommandSubmitter, Submitter
@@ -32,6 +33,34 @@ class Subject:
     container: Container
 
 
+class Scaled(Protocol):
+    """What faults need of a run's Auto Scaling group."""
+
+    def zones(self, pick: int | None) -> list[str]:
+        """The zones, or the one picked."""
+        ...
+
+    def workers_in(self, zones: Sequence[str]) -> list[str]:
+        """The workers that live in these zones."""
+        ...
+
+    def fail_zones(self, zones: Sequence[str]) -> Callable[[], None]:
+        """Have every launch in these zones fail; returns what ends that."""
+        ...
+
+    def impair_later(self, workers: Sequence[str]) -> Callable[[], None]:
+        """Have EC2 find out that these reach nothing any more; returns what ends it."""
+        ...
+
+    def tell(self, *inputs: Input) -> None:
+        """Tell the group facts."""
+        ...
+
+    def id_of(self, worker: str) -> str:
+        """An instance's id by its worker's name."""
+        ...
+
+
 @dataclass(kw_only=True)
 class Live:
     """A run while it runs.
@@ -43,6 +72,7 @@ class Live:
         submitters: The run's producers.
         holding: The instances that hold a job now, the one with the youngest delivery first.
         latest: The instance that made the latest event of a name.
+        scaled: The Auto Scaling group; None where the scenario has none.
         previous: What the step before the current one was applied to.
     """
 
@@ -52,6 +82,7 @@ class Live:
     submitters: list[Submitter]
     holding: Callable[[], list[str]]
     latest: Callable[[str], str]
+    scaled: Scaled | None = None
     previous: list[Subject] = field(default_factory=list)
 
 
@@ -75,6 +106,9 @@ def resolve(step: Step, live: Live) -> list[Subject]:
         found = _as_workers([live.latest(step.at.event)], live)
     elif target in {"every worker", "any worker", "worker holding a job"}:
         found = _workers(target, live, pick)
+    elif target in ZONES:
+        # Who lives there when the fault is applied; a zone may be empty.
+        return _as_workers(_zone_workers(step, live), live)
     elif target:
         found = _nodes(target, live, pick)
     else:
@@ -84,6 +118,17 @@ def resolve(step: Step, live: Live) -> list[Subject]:
     return found
 
 
+def zones_of(step: Step, live: Live) -> list[str]:
+    """The zones that a step is aimed at."""
+    assert live.scaled is not None, "the scenario's own validation"
+    return live.scaled.zones(step.pick.value if step.pick else None)
+
+
+def _zone_workers(step: Step, live: Live) -> list[str]:
+    assert live.scaled is not None, "the scenario's own validation"
+    return live.scaled.workers_in(zones_of(step, live)) if step.kind == "lose_zone" else []
+
+
 def producers_of(live: Live) -> list[Subject]:
     """The producers that are commands of the application."""
     return [
@@ -91,6 +136,25 @@ def producers_of(live: Live) -> list[Subject]:
         for number, submitter in enumerate(live.submitters, 1)
         if isinstance(submitter, CommandSubmitter)
     ]
+
+
+def workers_in_role(step: Step, live: Live) -> list[str]:
+    """The workers that a call of a step is on, by name; none where it is on nobody's.
+
+    Raises:
+        FaultError: Nobody plays the role at this moment.
+    """
+    if step.whose is None:
+        return []
+    pick = step.pick.value if step.pick else 0
+    if step.whose == THAT_WORKER:
+        assert isinstance(step.at, EventCount), "the step's own validation"
+        found = _as_workers([live.latest(step.at.event)], live)
+    else:
+        found = _workers(step.whose, live, pick)
+    if not found:
+        raise FaultError(f"{step.operation}: there is no {step.whose!r} at this moment")
+    return [subject.name for subject in found]
 
 
 def _workers(target: str, live: Live, pick: int) -> list[Subject]:

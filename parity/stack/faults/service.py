@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from parity.scenario.steps import Step
+from parity.stack.database import Connection
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject
 
@@ -91,12 +92,16 @@ def connections_exhausted(step: Step, subjects: list[Subject], live: Live) -> It
     database = live.stack.database
     # Parity's own way of counting effects keeps its place.
     database.query(live.virtual_host, "SELECT 1")
-    taken = database.take_connections(live.virtual_host)
+    taken: list[Connection] = []
+
+    def look() -> tuple[str | None, str]:
+        # In this order: no place was free when the sessions were looked at, and none was anybody else's.
+        taken.extend(database.take_connections(live.virtual_host))
+        ended = database.end_sessions(live.virtual_host, None, spare=taken)
+        return (None if ended else f"{len(taken)} connections taken, the next one refused"), f"{ended} sessions ended"
+
     try:
-        for _ in range(3):
-            database.end_sessions(live.virtual_host, None)
-            taken += database.take_connections(live.virtual_host)
-        yield f"{len(taken)} connections taken, the next one refused"
+        yield wait_for("the database without sessions of the application", look, within_s=20, every_s=0.02)
     finally:
         for connection in taken:
             connection.close()

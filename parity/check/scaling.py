@@ -1,0 +1,134 @@
+"""What the properties of an Auto Scaling group need to know of a history, gathered as its events go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from parity.history.events import (
+    Activity,
+    Archived,
+    Capacity,
+    Connections,
+    Deployed,
+    Event,
+    Instance,
+    Lifecycle,
+    Printed,
+    Revision,
+)
+
+_LAUNCH = "Launching a new EC2 instance"
+_TERMINATE = "Terminating EC2 instance"
+#: What states begin with in which an instance is on its way out, or is none of the group's any more.
+_LEAVING = ("Terminat", "Detach")
+
+
+class Scaling:
+    """The group's side of a history.
+
+    The watch is over when the census begins: that ends every worker itself.
+    """
+
+    def __init__(self) -> None:
+        #: The last numbers that were told, and when.
+        self.capacity: Capacity | None = None
+        #: Since when the numbers differ, in microseconds; None while they agree.
+        self.apart_since_us: int | None = None
+        #: How long each time took until they agreed, in microseconds.
+        self.converged_us: list[int] = []
+        #: When what was out of bounds, in words.
+        self.out_of_bounds: list[str] = []
+        #: Instances that live: started, and not seen to end.
+        self.living: set[str] = set()
+        self.lived: set[str] = set()
+        self.ended: set[str] = set()
+        self.states: dict[str, str] = {}
+        #: The last status of each activity, with its instance: launches and terminations.
+        self.launches: dict[str, Activity] = {}
+        self.terminations: dict[str, Activity] = {}
+        #: The revision that was deployed last; empty while none was.
+        self.deployed = ""
+        #: What each instance said last that it has.
+        self.revisions: dict[str, str] = {}
+        self.connections: Connections | None = None
+        self.connections_max = 0
+        #: When each instance ended, in microseconds.
+        self.ended_us: dict[str, int] = {}
+        self.printed: dict[str, Printed] = {}
+        self.archived: dict[str, Archived] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            Capacity: self._capacity,
+            Lifecycle: self._lifecycle,
+            Activity: self._activity,
+            Deployed: self._deployed,
+            Revision: self._revision,
+            Connections: self._connections,
+            Printed: self._printed,
+            Archived: self._archived,
+        }
+
+    def instance(self, event: Instance) -> None:
+        """An instance changed state, before the census."""
+        if event.state == "running":
+            self.living.add(event.instance)
+            self.lived.add(event.instance)
+            self._count(event)
+        elif event.state in ("exited", "removed"):
+            self.living.discard(event.instance)
+            self.ended.add(event.instance)
+            self.ended_us.setdefault(event.instance, event.t_us)
+
+    def _capacity(self, event: Capacity) -> None:
+        before, self.capacity = self.capacity, event
+        if not event.min_size <= event.desired <= event.max_size:
+            self._wrong(event, f"{event.desired} are desired, of {event.min_size} to {event.max_size}")
+        self._count(event)
+        if event.in_service == event.desired:
+            if self.apart_since_us is not None:
+                self.converged_us.append(event.t_us - self.apart_since_us)
+            self.apart_since_us = None
+        elif self.apart_since_us is None or (before is not None and before.desired != event.desired):
+            self.apart_since_us = event.t_us
+
+    def _count(self, event: Event) -> None:
+        """See whether more really live than the group may have."""
+        numbers = self.capacity
+        if numbers is None or numbers.excused:
+            return
+        staying = [name for name in self.living if not self.states.get(name, "Pending").startswith(_LEAVING)]
+        if len(staying) > numbers.max_size:
+            self._wrong(event, f"{len(staying)} live and stay, of at most {numbers.max_size}")
+
+    def _wrong(self, event: Event, text: str) -> None:
+        told = f"{text} (at {event.t_us / 1e6:.3f} s)"
+        if len(self.out_of_bounds) < 3:
+            self.out_of_bounds.append(told)
+
+    def _lifecycle(self, event: Lifecycle) -> None:
+        if event.state:
+            self.states[event.instance] = event.state
+        else:
+            self.states[event.instance] = "Detached" if event.instance in self.living else "Terminated"
+
+    def _activity(self, event: Activity) -> None:
+        if event.description.startswith(_LAUNCH):
+            self.launches[event.activity] = event
+        elif event.description.startswith(_TERMINATE):
+            self.terminations[event.activity] = event
+
+    def _deployed(self, event: Deployed) -> None:
+        self.deployed = event.revision
+
+    def _revision(self, event: Revision) -> None:
+        self.revisions[event.instance] = event.revision
+
+    def _connections(self, event: Connections) -> None:
+        self.connections = event
+        self.connections_max = max(self.connections_max, event.used)
+
+    def _printed(self, event: Printed) -> None:
+        self.printed[event.instance] = event
+
+    def _archived(self, event: Archived) -> None:
+        self.archived[event.instance] = event

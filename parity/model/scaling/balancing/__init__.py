@@ -1,0 +1,1 @@
+"""Load balancers: target groups, targets, and how groups come and go there."""

@@ -1,0 +1,1 @@
+"""EC2 beside the groups: instances, images, launch templates, networks, keys."""

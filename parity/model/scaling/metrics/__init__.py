@@ -1,0 +1,1 @@
+"""CloudWatch: metrics, queries, alarms and their evaluation."""

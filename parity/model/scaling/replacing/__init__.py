@@ -1,0 +1,1 @@
+"""What has instances replaced: refreshes, warm pools, lifetimes, maintenance policies, spot notices."""

@@ -1,0 +1,100 @@
+"""Measures now and then what alarms and policies look at, and tells it as datapoints."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from parity.errors import ParityError
+from parity.model.scaling.world import Input
+from parity.service.backlog import Backlog, Depth, measured
+from parity.service.processor import Processor
+
+#: How often queues are looked at; the age of what waits is as exact as this.
+_LOOK_S = 5.0
+
+
+class Meter:
+    """Measures in a thread of its own, in real time.
+
+    Args:
+        processor: Of the instances.
+        backlog: The queues.
+        groups: Says the group of each instance that runs now.
+        tell: Where datapoints go.
+        period_s: From one datapoint of a metric to the next.
+        say: Told when something cannot be measured, and when it can again.
+        requests: What a load balancer counted since the last time.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        backlog: Backlog,
+        *,
+        groups: Callable[[], Mapping[str, str]],
+        tell: Callable[[Input], None],
+        period_s: float,
+        say: Callable[[str], None],
+        requests: Callable[[], Sequence[Input]] = tuple,
+    ) -> None:
+        self._processor = processor
+        self._backlog = backlog
+        self._groups = groups
+        self._tell = tell
+        self._period_s = period_s
+        self._say = say
+        self._requests = requests
+        self._wrong = ""
+        self._depths: dict[str, Depth] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
+
+    @property
+    def depths(self) -> dict[str, Depth]:
+        """The queues as they were seen last; empty while the broker does not say."""
+        return self._depths
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause_s = min(_LOOK_S, self._period_s)
+        due_s = time.monotonic() + self._period_s
+        while not self._ended.is_set():
+            self._look()
+            if time.monotonic() >= due_s:
+                due_s += self._period_s
+                self._measure()
+            self._ended.wait(pause_s)
+
+    def _look(self) -> None:
+        self._processor.notice(self._groups())
+        try:
+            self._depths = self._backlog.look(now_s=time.monotonic())
+            self._remark("")
+        except ParityError as error:
+            self._depths = {}
+            self._remark(str(error))
+
+    def _measure(self) -> None:
+        for point in self._requests():
+            self._tell(point)
+        with contextlib.suppress(ParityError):
+            for point in self._processor.measure(self._groups()) + measured(self._depths):
+                self._tell(point)
+
+    def _remark(self, wrong: str) -> None:
+        """Say once what is wrong, and once that it is over."""
+        if bool(wrong) != bool(self._wrong):
+            self._say(f"the queues cannot be measured: {wrong}" if wrong else "the queues can be measured again")
+        self._wrong = wrong

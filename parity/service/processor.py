@@ -1,0 +1,141 @@
+"""What instances take of the processor and the network, by the engine's own statistics."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import docker.errors
+import requests
+
+from parity.model.scaling.world import Measured
+from parity.stack.engine import engine
+
+NAMESPACE = "AWS/EC2"
+_AT_A_TIME = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a container had used at a moment.
+
+    Args:
+        at_s: When.
+        cpu_s: Processor seconds since it started.
+        cpus: How many processors it may use.
+        received_bytes: Over all its networks.
+        sent_bytes: Likewise.
+    """
+
+    at_s: float
+    cpu_s: float
+    cpus: float
+    received_bytes: int
+    sent_bytes: int
+
+
+def reading(stats: Mapping[str, Any], *, cpus: float = 0.0) -> Reading | None:
+    """What the engine's statistics of a container say; None where it does not run.
+
+    Args:
+        stats: As the Engine API has them.
+        cpus: How many processors it is limited to; 0: all that there are.
+    """
+    cpu = stats.get("cpu_stats") or {}
+    if not cpu.get("online_cpus"):
+        return None
+    networks = (stats.get("networks") or {}).values()
+    return Reading(
+        # Nanoseconds, which Python's own reading of such a time cannot have.
+        at_s=datetime.fromisoformat(stats["read"][:26].rstrip("Z")).replace(tzinfo=UTC).timestamp(),
+        cpu_s=cpu["cpu_usage"]["total_usage"] / 1e9,
+        cpus=cpus or float(cpu["online_cpus"]),
+        received_bytes=sum(network["rx_bytes"] for network in networks),
+        sent_bytes=sum(network["tx_bytes"] for network in networks),
+    )
+
+
+def used(before: Reading, after: Reading) -> dict[str, float]:
+    """What was used between two readings, by the metric's name: a percentage, and bytes."""
+    passed_s = after.at_s - before.at_s
+    if passed_s <= 0 or after.cpu_s < before.cpu_s:
+        # It was started anew in between.
+        return {}
+    return {
+        "CPUUtilization": min(100.0, 100 * (after.cpu_s - before.cpu_s) / (passed_s * after.cpus)),
+        "NetworkIn": float(max(0, after.received_bytes - before.received_bytes)),
+        "NetworkOut": float(max(0, after.sent_bytes - before.sent_bytes)),
+    }
+
+
+class Processor:
+    """Reads instances' statistics, and makes datapoints of the differences.
+
+    Args:
+        project: What the containers' names begin with.
+        cpus: How many processors each is limited to; 0: all that there are.
+    """
+
+    def __init__(self, project: str, *, cpus: float = 0.0) -> None:
+        self._project = project
+        self._cpus = cpus
+        self._before: dict[str, Reading] = {}
+
+    def notice(self, instances: Iterable[str]) -> None:
+        """Take a first reading of those that have none, so that the next makes a datapoint."""
+        self._before |= self._read(set(instances) - set(self._before))
+
+    def measure(self, groups: Mapping[str, str]) -> list[Measured]:
+        """Datapoints since the last time.
+
+        Args:
+            groups: The group of each instance that runs; empty for none.
+        """
+        now = self._read(groups)
+        amounts = {
+            instance_id: used(self._before[instance_id], after)
+            for instance_id, after in now.items()
+            if instance_id in self._before
+        }
+        self._before = now
+        told = []
+        of_groups: dict[tuple[str, str], list[float]] = {}
+        for instance_id, metrics in amounts.items():
+            for name, value in metrics.items():
+                told.append(_point(name, ("InstanceId", instance_id), [value]))
+                of_groups.setdefault((groups[instance_id], name), []).append(value)
+        told += [
+            _point(name, ("AutoScalingGroupName", group), values)
+            for (group, name), values in of_groups.items()
+            if group
+        ]
+        return told
+
+    def _read(self, instances: Iterable[str]) -> dict[str, Reading]:
+        wanted = list(instances)
+        with ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool:
+            found = list(pool.map(self._read_one, wanted))
+        return {instance_id: one for instance_id, one in zip(wanted, found, strict=True) if one is not None}
+
+    def _read_one(self, instance_id: str) -> Reading | None:
+        # One that goes while it is read has nothing to tell any more.
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            stats = engine().api.stats(f"{self._project}-{instance_id}", stream=False, one_shot=True)
+            return reading(stats, cpus=self._cpus)
+        return None
+
+
+def _point(name: str, dimension: tuple[str, str], values: list[float]) -> Measured:
+    return Measured(
+        NAMESPACE,
+        name,
+        (dimension,),
+        total=sum(values),
+        count=float(len(values)),
+        low=min(values),
+        high=max(values),
+    )

@@ -1,0 +1,1 @@
+"""The simulator: scenarios run on models in virtual time, with every choice drawn from a tape."""

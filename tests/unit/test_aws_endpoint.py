@@ -1,0 +1,252 @@
+"""The endpoint as clients see it, over real sockets: what is modelled, what is not, and what is parity's own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.request
+from contextlib import ExitStack
+from urllib.error import HTTPError
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from parity.aws.clock import Clock
+from parity.aws.controller import Controller
+from parity.aws.endpoint import Endpoint
+from parity.aws.fleet import PaperFleet
+from parity.aws.notifier import Notifier, subject
+from parity.aws.others import Others
+from parity.aws.server import Server, loopback_socket
+from parity.errors import ServiceError
+from parity.model.scaling import region as registry
+from parity.model.scaling.region import Region
+from parity.model.scaling.state import State
+from parity.model.scaling.world import Notify
+
+ACCOUNT = "000000000000"
+DEADLINE_S = 20
+
+
+@pytest.fixture
+def operations(monkeypatch):
+    """Registers what operations answer, in place of the model's."""
+
+    def register(service, name, function):
+        monkeypatch.setitem(registry.OPERATIONS, (service, name), function)
+
+    return register
+
+
+@pytest.fixture(scope="module")
+def others():
+    services = Others(ACCOUNT)
+    yield services
+    services.close()
+
+
+@pytest.fixture
+def served(others):
+    """A function that serves a new region, and gives its controller and URL."""
+    with ExitStack() as stack:
+        told = []
+        controller = Controller(Region(State(seed=1, now_us=0)), PaperFleet(told.append), Clock(), None)
+        stack.enter_context(controller)
+        server = stack.enter_context(Server(Endpoint(controller, others), [loopback_socket(0)]))
+        yield controller, server.url
+
+
+def client(service, url, **more):
+    config = Config(retries={"max_attempts": 1}, **more)
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    return boto3.client(service, endpoint_url=url, config=config, **keys)
+
+
+def test_a_call_reaches_the_region_and_its_answer_comes_back(served, operations):
+    controller, url = served
+    given = []
+
+    def describe(region, request):
+        given.append(request)
+        names = request["AutoScalingGroupNames"]
+        return {"AutoScalingGroups": [{"AutoScalingGroupName": name, "CreatedTime": region.now_us} for name in names]}
+
+    operations("autoscaling", "DescribeAutoScalingGroups", describe)
+    answer = client("autoscaling", url).describe_auto_scaling_groups(AutoScalingGroupNames=["a&b", "c"], MaxRecords=7)
+    assert given == [{"AutoScalingGroupNames": ["a&b", "c"], "MaxRecords": 7}]
+    assert [group["AutoScalingGroupName"] for group in answer["AutoScalingGroups"]] == ["a&b", "c"]
+    [created, _] = [group["CreatedTime"].timestamp() for group in answer["AutoScalingGroups"]]
+    assert abs(created - controller.clock.now_us() / 1e6) < DEADLINE_S
+
+
+def test_refusals_defects_and_what_is_not_modelled(served, operations, caplog):
+    _, url = served
+
+    def refuse(region, request):
+        raise ServiceError("ScalingActivityInProgress", "Scaling activity x is in progress and blocks this action")
+
+    operations("autoscaling", "SetDesiredCapacity", refuse)
+
+    def break_off(region, request):
+        raise LookupError("missing")
+
+    operations("autoscaling", "DescribeTags", break_off)
+    autoscaling = client("autoscaling", url)
+    with pytest.raises(autoscaling.exceptions.ScalingActivityInProgressFault, match="is in progress and blocks"):
+        autoscaling.set_desired_capacity(AutoScalingGroupName="g", DesiredCapacity=1)
+    with pytest.raises(ClientError, match=r"\(InternalFailure\).*defect of parity"):
+        autoscaling.describe_tags()
+    assert "DescribeTags of autoscaling broke off" in caplog.text
+    with pytest.raises(ClientError, match=r"\(NotImplemented\).*CreateVpc of ec2 is an operation of AWS") as refusal:
+        client("ec2", url).create_vpc(CidrBlock="10.0.0.0/16")
+    assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert "CreateVpc" in caplog.text, "there is a line for parity logs"
+
+
+def test_cloudwatch_in_what_boto3_sends_and_in_cbor(served, operations):
+    _, url = served
+    seen = []
+
+    def put(region, request):
+        seen.append(request["MetricData"][0])
+        return {}
+
+    def missing(region, request):
+        raise ServiceError("ResourceNotFound", "no such alarm")
+
+    operations("cloudwatch", "PutMetricData", put)
+    operations("cloudwatch", "SetAlarmState", missing)
+    cloudwatch = client("cloudwatch", url)
+    # So many that the client packs them.
+    data = [{"MetricName": "m", "Value": 2.5, "Timestamp": 1795629600} for _ in range(800)]
+    cloudwatch.put_metric_data(Namespace="N", MetricData=data)
+    assert seen == [{"MetricName": "m", "Value": 2.5, "Timestamp": 1795629600_000_000}]
+    with pytest.raises(ClientError, match=r"\(ResourceNotFound\)"):
+        cloudwatch.set_alarm_state(AlarmName="a", StateValue="OK", StateReason="r")
+
+
+def test_who_calls_is_the_accounts_root(served):
+    _, url = served
+    identity = client("sts", url).get_caller_identity()
+    assert (identity["Account"], identity["Arn"]) == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root")
+
+
+def test_services_that_are_not_modelled_are_motos_and_in_the_same_account(served):
+    _, url = served
+    s3 = client("s3", url, s3={"addressing_style": "path"})
+    s3.create_bucket(Bucket="archive")
+    body = b"line\n" * 100_000
+    s3.put_object(Bucket="archive", Key="logs/a b%2Fc", Body=body, Metadata={"under_score": "1"})
+    got = s3.get_object(Bucket="archive", Key="logs/a b%2Fc")
+    assert (got["Body"].read(), got["Metadata"]) == (body, {"under_score": "1"})
+    assert s3.head_object(Bucket="archive", Key="logs/a b%2Fc")["ContentLength"] == len(body)
+    queue = client("sqs", url).create_queue(QueueName="q-motos")["QueueUrl"]
+    assert f"/{ACCOUNT}/" in queue
+    assert client("sts", url).assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/r", RoleSessionName="session")[
+        "Credentials"
+    ]
+
+
+def test_messages_reach_a_queue_directly_and_by_a_topic(served, others, caplog):
+    _, url = served
+    sqs, sns = client("sqs", url), client("sns", url)
+    queue = sqs.create_queue(QueueName="hooks")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.create_topic(Name="hooks")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    message = {"LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING", "EC2InstanceId": "i-1"}
+    notifier = Notifier(others)
+    for target in (arn, topic, f"{arn}-nowhere", "arn:aws:lambda:x"):
+        notifier(Notify(target, message))
+    notifier.close()
+    found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = [json.loads(one["Body"]) for one in found]
+    assert message in bodies
+    [by_topic] = [body for body in bodies if body != message]
+    assert json.loads(by_topic["Message"]) == message
+    assert by_topic["Subject"] == "Auto Scaling:  Lifecycle action 'TERMINATING' for instance i-1 in progress."
+    assert "nowhere was not taken" in caplog.text
+    assert "lambda:x was not delivered" in caplog.text
+
+
+def test_subjects_are_those_of_aws():
+    launched = {"Event": "autoscaling:EC2_INSTANCE_LAUNCH", "AutoScalingGroupName": "my-asg"}
+    assert subject(launched) == 'Auto Scaling: launch for group "my-asg"'
+    alarm = {"AlarmName": "a", "NewStateValue": "ALARM", "Region": "US East"}
+    assert subject(alarm) == 'ALARM: "a" in US East'
+    assert subject({}) == ""
+
+
+def get(url, body=None):
+    """Status and content; with a body it is a POST."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=DEADLINE_S) as reply:
+            return reply.status, json.loads(reply.read())
+    except HTTPError as refusal:
+        return refusal.code, json.loads(refusal.read())
+
+
+def test_the_clock_is_told_and_set_forward(served):
+    controller, url = served
+    status, before = get(f"{url}/_parity/clock")
+    assert (status, before["offset_s"], before["held"]) == (200, 0, False)
+    status, after = get(f"{url}/_parity/clock", {"advance_s": 3600})
+    assert status == 200
+    assert after["offset_s"] == pytest.approx(3600, abs=DEADLINE_S)
+    assert controller.clock.now_us() - before["now_us"] >= 3600_000_000
+    for wrong in ({"advance_s": -1}, {"advance_s": "soon"}, {}):
+        status, refused = get(f"{url}/_parity/clock", wrong)
+        assert status == 400
+        assert "advance_s" in refused["error"]
+
+
+def test_health_and_status_are_told_and_nothing_else(served):
+    _, url = served
+    assert get(f"{url}/_parity/health") == (200, {"status": "ok"})
+    status, content = get(f"{url}/_parity/status")
+    assert (status, content["account_id"], content["groups"]) == (200, ACCOUNT, [])
+    assert get(f"{url}/_parity/nonsense")[0] == 404
+
+
+def test_a_port_that_is_taken_gives_way_to_the_next():
+    with loopback_socket(0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with loopback_socket(port) as second:
+            assert second.getsockname()[0] == "127.0.0.1"
+            assert second.getsockname()[1] != port
+        with pytest.raises(OSError, match="in use"):
+            loopback_socket(port, others_too=False)
+
+
+def test_a_client_that_goes_away_within_its_request_harms_nobody(served):
+    _, url = served
+    port = int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as half:
+        half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nAction=")
+    assert get(f"{url}/_parity/health")[0] == 200
+
+
+def test_a_journey_of_time_does_not_hold_up_other_requests(served, operations):
+    """While the fleet is waited for, calls are answered, and the clock stands still."""
+    controller, url = served
+    waiting, on = threading.Event(), threading.Event()
+
+    def idle(patience_s):
+        waiting.set()
+        assert on.wait(DEADLINE_S)
+
+    controller.wait_idle = idle
+    journey = threading.Thread(target=get, args=(f"{url}/_parity/clock", {"advance_s": 60}))
+    journey.start()
+    assert waiting.wait(DEADLINE_S)
+    held = [get(f"{url}/_parity/clock")[1] for _ in range(2)]
+    assert held[0]["held"]
+    assert held[0]["now_us"] == held[1]["now_us"]
+    on.set()
+    journey.join(DEADLINE_S)
+    assert not get(f"{url}/_parity/clock")[1]["held"]

@@ -1,0 +1,111 @@
+"""What stacks' files say a search may do; the strategy for users; and known-bad stacks, which a search must catch."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import parity
+from parity.errors import ParityError
+from parity.run.fits import check_fits
+from parity.run.spaces import space_for, space_of
+from parity.scenario.properties import Properties
+from parity.scenario.scenario import Scenario
+from parity.scenario.steps import GROUP_KINDS, KINDS
+from parity.sim.generate import generate, is_fair
+from parity.sim.run import simulate
+from parity.sim.search import explore, violated
+from parity.sim.shrink import shrink
+from parity.sim.space import SIMPLEST_FIRST
+from parity.sim.tape import Tape
+from parity.stack.description import load_stack
+from parity.stack.modelled import model_settings
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = load_stack("compose/rabbitmq", root=ROOT)
+OVERLAYS = sorted(path.stem for path in (ROOT / "compose/rabbitmq/overlays").glob("*.yaml"))
+
+
+def test_every_kind_of_step_is_tried_somewhere():
+    tried = set(KINDS) - set(GROUP_KINDS)
+    assert set(SIMPLEST_FIRST) == tried
+    kinds = {kind for name in OVERLAYS for kind in space_of(f"compose/rabbitmq+{name}", root=ROOT).kinds}
+    assert kinds == tried
+
+
+@pytest.mark.parametrize("overlay", ["", *OVERLAYS])
+def test_what_is_tried_fits_the_stack(overlay):
+    """Whatever is drawn passes the check that scenario files pass, and stands for what a file's would."""
+    files = load_stack(f"compose/rabbitmq+{overlay}" if overlay else "compose/rabbitmq", root=ROOT)
+    space = space_for(files)
+    for seed in range(60):
+        scenario = generate(Tape(seed=seed), space)
+        check_fits(scenario, files)
+        if seed < 10:
+            assert space.settings_of(scenario) == model_settings(files, scenario)
+
+
+def test_a_space_goes_to_other_processes():
+    space = space_for(REFERENCE)
+    copy = pickle.loads(pickle.dumps(space))
+    assert generate(Tape(seed=3), copy) == generate(Tape(seed=3), space)
+
+
+@given(parity.scenarios(stack="compose/rabbitmq", root=ROOT))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_reference_stack_whatever_happens(scenario: Scenario):
+    """As a user would write it: no scenario loses a job."""
+    simulation = simulate(scenario, model_settings(REFERENCE, scenario), Tape())
+    assert "no_job_lost" not in violated(simulation, scenario)
+
+
+def test_properties_and_kinds_of_the_strategy():
+    strategy = parity.scenarios(root=ROOT, properties=Properties(redelivered_within=5), without=("partition",))
+
+    @given(strategy)
+    @settings(max_examples=10, database=None, deadline=None)
+    def claims(scenario):
+        assert scenario.properties.redelivered_within == 5.0
+        assert is_fair(scenario, space_for(REFERENCE))
+        assert all(step.kind != "partition" for step in scenario.steps)
+
+    claims()
+
+
+def test_parity_does_not_import_hypothesis():
+    code = "import sys, parity, parity.run.strategies, parity.sim.shrink; sys.exit('hypothesis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_without_hypothesis_the_strategy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(ParityError, match=r"pip install 'parity\[pytest\]'"):
+        parity.scenarios(root=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "wanted"),
+    [
+        ("automatic-acknowledgement", "no_job_lost"),
+        ("acknowledgement-before-commit", "no_job_lost"),
+        ("no-confirms", "no_job_lost"),
+        ("transient-messages", "no_job_lost"),
+        ("non-idempotent-worker", "effect_exactly_once"),
+    ],
+)
+def test_a_known_bad_stack_is_caught_and_its_control_is_not(overlay, wanted):
+    """A search of the known-bad stack ends in a scenario of few steps, which the reference stack passes."""
+    space = space_of(f"compose/rabbitmq+{overlay}", root=ROOT)
+    failure = explore(space, simulate, seed=1, runs=3000, processes=1, property=wanted).failure
+    assert failure
+    shrunk = shrink(failure, space, simulate, for_s=600)
+    assert len(shrunk.scenario.steps) <= 3
+    simulation = simulate(shrunk.scenario, space.settings_of(shrunk.scenario), Tape(choices=shrunk.choices))
+    assert wanted in violated(simulation, shrunk.scenario)
+    control = model_settings(REFERENCE, shrunk.scenario)
+    assert wanted not in violated(simulate(shrunk.scenario, control, Tape()), shrunk.scenario)
