@@ -24,6 +24,8 @@ class _Target:
     target_group: str
     port: int
     draining: bool = False
+    #: HAProxy was told to send it nothing new.
+    drained: bool = False
     #: What was told last; None: nothing.
     told: bool | None = None
     #: The requests that it had answered when they were counted last.
@@ -159,8 +161,13 @@ class Balancer:
 
     def _drain(self, name: str, target: _Target, server: ServerState | None) -> None:
         if server is not None:
-            self._runtime.drain(name)
-            if server.under_way and self._address_of(name):
+            alive = bool(self._address_of(name))
+            if alive and not target.drained:
+                # What is under way was counted before this: a request may have come in between. The next look knows.
+                self._runtime.drain(name)
+                target.drained = True
+                return
+            if alive and server.under_way:
                 return
             self._runtime.remove(name)
         with self._lock:

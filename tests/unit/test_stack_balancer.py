@@ -25,6 +25,7 @@ class Haproxy:
     def __init__(self):
         self.servers = {}
         self.commands = []
+        self.comes_with_the_drain = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.where = self._listening.getsockname()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -60,6 +61,8 @@ class Haproxy:
             return "Server deleted."
         if words[-2:] == ["state", "drain"]:
             self.servers[name]["status"] = "DRAIN"
+            self.servers[name]["scur"] += self.comes_with_the_drain
+            self.comes_with_the_drain = 0
         return ""
 
 
@@ -132,6 +135,17 @@ def test_what_is_under_way_is_waited_for_and_then_the_server_goes(world):
     assert world.haproxy.servers["i-1"]["status"] == "DRAIN"
     assert world.sees("i-1", scur=0) == [Deregistered(ARN, "i-1")]
     assert world.haproxy.servers == {}
+
+
+def test_a_request_that_came_as_the_server_began_to_drain_is_waited_for(world):
+    """HAProxy was looked at before it was told to drain: in between it may have sent the server one more."""
+    world.register("i-1")
+    world.sees("i-1", status="UP", check="L7OK")
+    world.balancer.apply(Deregister(ARN, "i-1"))
+    world.haproxy.comes_with_the_drain = 1
+    assert world.sees("i-1") == []
+    assert world.sees("i-1") == []
+    assert world.sees("i-1", scur=0) == [Deregistered(ARN, "i-1")]
 
 
 def test_one_that_died_is_not_waited_for(world):
