@@ -24,8 +24,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there; without Docker on the simulator)
 	@$(BIN)/parity run $(ARGS)
 
+# First the engine's tests, two files side by side; then those that look at the whole engine, beside those that need none.
 test: $(VENV)/installed-dev ## Every test; those that need Docker are skipped without it, and fail in CI
-	@$(BIN)/pytest -m docker; engine=$$?; $(BIN)/pytest -m "not docker" -n auto --dist loadfile && exit $$engine
+	@$(BIN)/pytest -m "docker and not alone" -n 2 --dist loadfile; engine=$$?; \
+	$(BIN)/pytest -m "alone or not docker" -n auto --dist loadfile --no-loadscope-reorder && exit $$engine
 
 check: $(VENV)/installed-dev ## Lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }

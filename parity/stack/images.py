@@ -15,6 +15,7 @@ import docker.errors
 import requests
 
 from parity.errors import ImageError
+from parity.stack import owner
 from parity.stack.engine import engine, translated
 
 Progress = Callable[[str], None]
@@ -50,12 +51,19 @@ def ensure_images(names: Iterable[str], *, folder: Path, progress: Progress) -> 
     own = [name for name in wanted if name.startswith(OWN_PREFIX)]
     references = {name: _find_or_pull(name, progress) for name in wanted if name not in own}
     tags = {name: _own_tag(name, folder) for name in own}
-    missing = [name for name in own if not _present(tags[name])]
-    if missing:
-        base = _ensure_base(progress)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(lambda name: _build(name, tags[name], folder, base, progress), missing))
+    if any(not _present(tag) for tag in tags.values()):
+        with owner.one_at_a_time("images", wait=lambda: progress("waiting for another parity that builds images")):
+            _build_missing(tags, folder, progress)
     return references | tags
+
+
+def _build_missing(tags: dict[str, str], folder: Path, progress: Progress) -> None:
+    missing = [name for name, tag in tags.items() if not _present(tag)]
+    if not missing:
+        return
+    base = _ensure_base(progress)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(lambda name: _build(name, tags[name], folder, base, progress), missing))
 
 
 def image_digest(reference: str) -> str:

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LABEL = "dev.parity"
@@ -80,6 +80,27 @@ def held(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def one_at_a_time(what: str, *, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold one of the user's locks, whatever its state folder, while the block runs.
+
+    Args:
+        what: Its name.
+        wait: Called first where another living process holds it, which is then waited for.
+    """
+    path = Path(tempfile.gettempdir()) / f"parity-{os.getuid()}-{what}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

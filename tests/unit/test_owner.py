@@ -126,3 +126,50 @@ class TestStateFolder:
         assert not owner.is_marked_kept(folder)
         owner.mark_kept("a")
         assert owner.is_marked_kept(folder)
+
+
+#: Has the user's lock of its first argument, says whether it waited, and holds it until its standard input ends.
+ONE_OF_MANY = """
+import sys
+from parity.stack import owner
+
+with owner.one_at_a_time(sys.argv[1], wait=lambda: print("waits", flush=True)):
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_one_may_do_at_a_time_is_waited_for_whatever_the_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def start(state):
+        environment = os.environ | {"PARITY_STATE_DIR": str(tmp_path / state)}
+        command = [sys.executable, "-c", ONE_OF_MANY, "images"]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+
+    with start("1") as first, start("2") as second:
+        try:
+            said = sorted([first.stdout.readline(), second.stdout.readline()])
+            assert said == ["has it\n", "waits\n"]
+        finally:
+            first.kill()
+            second.kill()
+
+
+def test_what_is_waited_for_is_had_when_its_holder_dies(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def start():
+        command = [sys.executable, "-c", ONE_OF_MANY, "images"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    with start() as first:
+        assert first.stdout.readline() == "has it\n"
+        with start() as second:
+            assert second.stdout.readline() == "waits\n"
+            first.kill()
+            assert second.stdout.readline() == "has it\n"
+            second.stdin.close()
+            assert second.wait(timeout=30) == 0

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PARITY = [sys.executable, "-m", "parity"]
 #: A script starts its background jobs with SIGINT ignored, and what is ignored is inherited.
 AS_A_BACKGROUND_JOB = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 
 class Running:
