@@ -1,13 +1,14 @@
 """The orders in which the events of one job can have happened, and the lives that fit one of them.
 
-Every source - the producer, each worker, whoever counts effects and reads queues, whoever applies faults - is recorded
-in its own order. Against one another they may be late by `LATENESS_US`. A position says how much of each source has
-happened; the lives of a position are those of all the positions it can be reached from, so that orders are not tried
-one by one.
+Every source - the producer, each worker, whoever waits for a worker's exit, counts effects and reads queues, or applies
+faults - is recorded in its own order. Against one another they may be late by `LATENESS_US`. A position says how much
+of each source has happened; the lives of a position are those of all the positions it can be reached from, so that
+orders are not tried one by one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, TypeAlias
 
 from parity.history.events import Delivery, Event, Point, Submit, Submitted
@@ -43,9 +44,17 @@ def _sources(events: list[Event], surroundings: Surroundings, end_us: int) -> li
     for event in events:
         lasting = surroundings.during(event.t_us, event.t_us) if touches(event) else ()
         found.setdefault(_source(event), []).append(_Item(event.t_us, _symbol(event), tuple(lasting)))
-    began = surroundings.moments(events[0].t_us - LATENESS_US)
-    faults = [_Item(t_us, circumstance) for t_us, circumstance in began if t_us <= end_us]
-    return [source for source in (*found.values(), faults) if source]
+    workers = frozenset(found)
+    for t_us, circumstance in surroundings.moments(events[0].t_us - LATENESS_US):
+        if t_us <= end_us:
+            found.setdefault(_source_of(circumstance, workers), []).append(_Item(t_us, circumstance))
+    return list(found.values())
+
+
+def _source_of(circumstance: Circumstance, sources: Collection[str]) -> str:
+    """Exits are waited for by a thread for each worker. Of those that never had the job, the order does not matter."""
+    worker = f"worker {circumstance.worker}"
+    return f"what became of {worker}" if worker in sources else "faults"
 
 
 def _symbol(event: Event) -> Symbol:

@@ -280,6 +280,18 @@ def test_what_another_source_tells_too_late_is_put_in_order() -> None:
     assert held(late).verdict is Verdict.HOLDS
 
 
+def test_exits_are_told_in_any_order() -> None:
+    # Each worker's exit is waited for by a thread of its own.
+    exits = [Instance(t_us=0, instance=name, state="exited", exit_code=3) for name in ("c", "a", "b")]
+    taken = (delivery(), delivery("b", again=True), delivery("c", again=True))
+    last = (delivery("d", again=True), point("committed", "d"), point("acknowledged", "d"), effect())
+    late = whole(submit(), outcome(), *taken, *exits, *last, apart_us=LATENESS_US // 4)
+    assert held(late).verdict is Verdict.HOLDS
+    # One too few: two of the three had the job at a time.
+    missing = [event for event in late if not (isinstance(event, Instance) and event.instance == "b")]
+    assert broken(held(missing)) == ["custody.one-holder"]
+
+
 def test_a_source_keeps_its_own_order() -> None:
     swapped = whole(
         submit(), outcome(), point("committed"), delivery(), point("acknowledged"), effect(), apart_us=LATENESS_US // 10
