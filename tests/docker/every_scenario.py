@@ -1,22 +1,30 @@
-"""All scenarios as a user runs them, on all their stacks, and what the commands left."""
+"""All scenarios as a user runs them, on all their stacks and both runtimes, and what the commands left."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from parity.scenario.scenario import Scenario, load_scenario
 
 ROOT = Path(__file__).parents[2]
-#: What `make parity` printed, by scenario and stack.
-Rows: TypeAlias = dict[tuple[str, str], dict[str, Any]]
+Row: TypeAlias = dict[str, Any]
 
 JSON_MEMBERS = [
     *("scenario", "stack", "runtime", "seed", "verdict", "expected", "submitted", "effects", "redelivered"),
     *("duplicated", "lost", "stuck", "dead_lettered", "seconds", "run"),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """What a command printed of the runs in containers, by scenario and stack, and its parity report."""
+
+    rows: dict[tuple[str, str], Row]
+    compared: list[dict[str, Any]]
 
 
 def scenarios(*, grouped: bool) -> list[Scenario]:
@@ -33,32 +41,35 @@ def entries(*, grouped: bool) -> list[tuple[str, str]]:
     ]
 
 
-def run_all(out: Path, *, grouped: bool) -> Rows:
-    """`make parity` with all of them, once."""
+def run_all(out: Path, *, grouped: bool) -> Runs:
+    """`make parity` with all of them, once, on both runtimes."""
     names = " ".join(scenario.name for scenario in scenarios(grouped=grouped))
-    command = ["make", "--silent", "parity", f"ARGS={names} --all --on docker --json --out {out}"]
+    command = ["make", "--silent", "parity", f"ARGS={names} --all --on both --json --out {out}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=2400)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert rows, "nothing but JSON objects on standard output, and at least one"
+    compared = json.loads((out / "parity.json").read_text())["compared"]
+    as_expected = all(row["as_expected"] for row in map(verdict_of, rows))
     # make gives any failure a status of its own.
-    assert (done.returncode == 0) == all(row["as_expected"] for row in map(verdict_of, rows))
-    return {(row["scenario"], row["stack"]): row for row in rows}
+    assert (done.returncode == 0) == (as_expected and not any(one["differences"] for one in compared))
+    on_docker = {(row["scenario"], row["stack"]): row for row in rows if row["runtime"] == "docker"}
+    return Runs(rows=on_docker, compared=compared)
 
 
-def verdict_of(row: dict[str, Any]) -> dict[str, Any]:
+def verdict_of(row: Row) -> dict[str, Any]:
     """The verdict as the run's record has it."""
     verdict: dict[str, Any] = json.loads((Path(row["run"]) / "verdict.json").read_text())
     return verdict
 
 
-def is_as_expected(row: dict[str, Any]) -> None:
+def is_as_expected(row: Row) -> None:
     """A known-bad stack that passes fails the build, and so does a control that doesn't hold."""
     verdict = verdict_of(row)
     told = [f"{finding['property']}: {finding['verdict']}: {finding['reason']}" for finding in verdict["findings"]]
     assert verdict["as_expected"], "\n".join([row["run"], f"seed {row['seed']}", row.get("error", ""), *told])
 
 
-def is_whole(row: dict[str, Any]) -> None:
+def is_whole(row: Row) -> None:
     """Every member is there, and all that a run leaves."""
     assert list(row)[: len(JSON_MEMBERS)] == JSON_MEMBERS
     assert list(row["submitted"]) == ["ok", "unknown", "refused"]
@@ -69,3 +80,14 @@ def is_whole(row: dict[str, Any]) -> None:
     facts = json.loads((folder / "run.json").read_text())
     assert all(digest.startswith("sha256:") for digest in facts["images"].values())
     assert facts["again"].startswith("parity run ")
+
+
+def agree(runs: Runs) -> None:
+    """Nothing that timing does not explain differs between the stack and its models."""
+    assert {(one["scenario"], one["stack"]) for one in runs.compared} == set(runs.rows)
+    different = {
+        (one["scenario"], one["stack"]): one["differences"] + one["examples"]
+        for one in runs.compared
+        if one["differences"]
+    }
+    assert different == {}
