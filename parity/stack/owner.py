@@ -74,12 +74,7 @@ def held(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; yields False where another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _take(descriptor)
     finally:
         os.close(descriptor)
 
@@ -95,9 +90,7 @@ def one_at_a_time(what: str, *, wait: Callable[[], None]) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"parity-{os.getuid()}-{what}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(descriptor):
             wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -115,10 +108,15 @@ def is_held(path: str) -> bool:
         # Another user's lock: theirs to clean up.
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
+        return not _take(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Take a lock if it is free; returns whether it was."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
