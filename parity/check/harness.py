@@ -38,4 +38,8 @@ def not_vacuous(ledger: Ledger, properties: Properties) -> Finding:
     if reasons:
         return finding(name, UNKNOWN, "; ".join(reasons))
     proved = sum(count for (_, phase), count in ledger.fault_phases.items() if phase == "proved")
-    return finding(name, HOLDS, f"{ok} jobs were submitted ok, and {proved} faults were applied and proved")
+    return finding(
+        name,
+        HOLDS,
+        f"{ok} jobs were submitted ok, and {proved} fault{'s were' if proved != 1 else ' was'} applied and proved",
+    )

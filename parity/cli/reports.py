@@ -55,6 +55,8 @@ def _said(screen: Screen) -> Iterator[None]:
         yield
     except RecordError as error:
         screen.progress(f"no report: {error}")
+    except Exception as error:  # noqa: BLE001  # a defect of the drawing must not cost the runs that are still to come
+        screen.progress(f"no report, by a defect of parity: {type(error).__name__}: {error}")
 
 
 def report(run_folder: Annotated[Path, typer.Argument(help="A run's folder, such as out/RUN.")]) -> None:

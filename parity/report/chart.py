@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from parity.report.canvas import BAR, CHAR, LEFT, RIGHT, ROW, WIDTH, Canvas, Shape
 from parity.report.data import FaultSpan, Lane, Span, Timeline
-from parity.report.plots import draw_counts, draw_depth
+from parity.report.plots import draw_counts, draw_depth, draw_scaling
 from parity.report.stories import fault_name
 from parity.report.timeline import CENSUS_EXIT
 
-_GROUPS = (("Nodes and database", "node"), ("Queue's leader", "leader"), ("Instances", "instance"))
+_GROUPS = (
+    ("Nodes and database", "node"),
+    ("Queue's leader", "leader"),
+    ("Instances", "instance"),
+    ("Lifecycle states in the group", "lifecycle"),
+)
 _TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 
@@ -33,6 +38,7 @@ def draw(timeline: Timeline) -> Chart:
     _draw_faults(canvas, timeline)
     for heading, kind in _GROUPS:
         _draw_lanes(canvas, heading, [lane for lane in timeline.lanes if lane.kind == kind])
+    draw_scaling(canvas, timeline.scaling)
     for depth in timeline.depths:
         draw_depth(canvas, depth)
     draw_counts(canvas, timeline.counts)
@@ -152,13 +158,21 @@ def _draw_lanes(canvas: Canvas, heading: str, lanes: list[Lane]) -> None:
 
 
 def _draw_span(canvas: Canvas, lane: Lane, span: Span) -> None:
-    css = f"leader leader-{_number(span.state)}" if lane.kind == "leader" else f"state state-{span.state}"
+    css = _css(lane, span)
     note = f" ({span.note})" if span.note else ""
     title = f"{lane.name} {span.state}{note}: {span.start_us / 1e6:.2f} to {span.end_us / 1e6:.2f} s"
     canvas.bar(span.start_us, span.end_us, css, title, least=1)
     told = lane.kind == "leader" or span.state not in {"running", "starting"}
     if told and canvas.width(span.start_us, span.end_us) > len(span.state) * CHAR + 8:
         canvas.text(canvas.x(span.start_us) + 5, canvas.y + BAR - 3, span.state, "inside")
+
+
+def _css(lane: Lane, span: Span) -> str:
+    if lane.kind == "leader":
+        return f"leader leader-{_number(span.state)}"
+    if lane.kind == "lifecycle":
+        return f"state lifecycle-{span.state.partition(':')[0]}"
+    return f"state state-{span.state}"
 
 
 def _draw_exit(canvas: Canvas, lane: Lane, span: Span) -> None:

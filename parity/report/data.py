@@ -17,7 +17,7 @@ Kind: TypeAlias = Literal[
 ]
 """Why a job's life is told. `witness`: a finding names it for another reason. `usual`: nothing happened to it."""
 
-LaneKind: TypeAlias = Literal["node", "leader", "instance"]
+LaneKind: TypeAlias = Literal["node", "leader", "instance", "lifecycle"]
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class Span(_Data, frozen=True, kw_only=True):
 
 
 class Lane(_Data, frozen=True, kw_only=True):
-    """The states of one thing, one after the other: a node or service, an instance, a queue's leader."""
+    """The states of one thing, one after the other: a node or service, a queue's leader, an instance."""
 
     name: str
     kind: LaneKind
@@ -138,6 +138,41 @@ class Counts(_Data, frozen=True, kw_only=True):
     effects: tuple[int, ...]
 
 
+class Size(_Data, frozen=True, kw_only=True):
+    """The numbers of the Auto Scaling group, from a moment on."""
+
+    t_us: int
+    desired: int
+    in_service: int
+    #: On their way in, and out.
+    pending: int
+    leaving: int
+
+
+class ScalingActivity(_Data, frozen=True, kw_only=True):
+    """A scaling activity, as it stood at the end."""
+
+    start_us: int
+    #: None while it was not over.
+    end_us: int | None
+    status: str
+    instance: str
+    description: str
+    cause: str
+    message: str
+
+
+class Scaling(_Data, frozen=True, kw_only=True):
+    """What became of the Auto Scaling group; empty of a run without one."""
+
+    sizes: tuple[Size, ...] = ()
+    activities: tuple[ScalingActivity, ...] = ()
+    #: Activities that are not told of.
+    activities_more: int = 0
+    #: Microseconds, connections of the database, how many there may be.
+    connections: tuple[tuple[int, int, int], ...] = ()
+
+
 class Timeline(_Data, frozen=True, kw_only=True):
     """Everything with a time axis."""
 
@@ -149,6 +184,7 @@ class Timeline(_Data, frozen=True, kw_only=True):
     counts: Counts
     #: Microseconds and text of remarks, and of the health at the end of the heal phase.
     remarks: tuple[tuple[int, str], ...]
+    scaling: Scaling = Scaling()
 
 
 class Line(_Data, frozen=True, kw_only=True):

@@ -1,29 +1,72 @@
-"""The timeline's curves: queue depths, and what happened how often."""
+"""The timeline's curves: queue depths, the group's capacity, and what happened how often."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from parity.report.canvas import LEFT, RIGHT, Canvas
-from parity.report.data import Counts, Depth
+from parity.report.data import Counts, Depth, Scaling
 
 _PLOT = 54
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two numbers from a moment on: one is drawn as an area, one as a line."""
+
+    t_us: int
+    area: int
+    line: int
+    title: str
+
+
 def draw_depth(canvas: Canvas, depth: Depth) -> None:
     """Draw a queue's depth: ready as an area, unacknowledged as a line."""
-    deepest = max((max(ready, held) for _, ready, held in depth.points), default=0)
-    canvas.heading(f"Depth of the queue {depth.queue}")
-    if not deepest:
+    heading = f"Depth of the queue {depth.queue}"
+    pairs = [
+        _Pair(t_us=t_us, area=ready, line=held, title=f"{ready} ready, {held} unacknowledged")
+        for t_us, ready, held in depth.points
+    ]
+    if not any(pair.area or pair.line for pair in pairs):
+        canvas.heading(heading)
         _nothing(canvas, "never a message, as far as the broker's statistics tell")
         return
-    _scale(canvas, deepest, "messages")
+    _draw_pairs(canvas, heading, "messages", pairs, css=("ready", "unacknowledged"))
+
+
+def draw_scaling(canvas: Canvas, scaling: Scaling) -> None:
+    """Draw the group's instances in service as an area and those it should have as a line; likewise connections."""
+    sizes = [
+        _Pair(
+            t_us=size.t_us,
+            area=size.in_service,
+            line=size.desired,
+            title=f"{size.in_service} in service of {size.desired} desired, "
+            f"{size.pending} pending, {size.leaving} leaving",
+        )
+        for size in scaling.sizes
+    ]
+    if sizes:
+        _draw_pairs(canvas, "Capacity of the group", "instances", sizes, css=("in-service", "desired"))
+    connections = [
+        _Pair(t_us=t_us, area=used, line=limit, title=f"{used} of {limit} connections")
+        for t_us, used, limit in scaling.connections
+    ]
+    if connections:
+        _draw_pairs(canvas, "Connections of the database", "connections", connections, css=("used", "limit"))
+
+
+def _draw_pairs(canvas: Canvas, heading: str, unit: str, pairs: Sequence[_Pair], *, css: tuple[str, str]) -> None:
+    top = max(max(pair.area, pair.line) for pair in pairs)
+    canvas.heading(heading)
+    _scale(canvas, top, unit)
     bottom = canvas.y + _PLOT
-    first = canvas.x(depth.points[0][0])
-    canvas.line("ready", f"{_steps(canvas, depth, deepest, lambda point: point[1])}V{bottom}H{first}Z")
-    canvas.line("unacknowledged", _steps(canvas, depth, deepest, lambda point: point[2]))
-    _hits(canvas, [(t_us, f"{ready} ready, {held} unacknowledged") for t_us, ready, held in depth.points])
+    first = canvas.x(pairs[0].t_us)
+    area = _steps(canvas, [(pair.t_us, pair.area) for pair in pairs], top)
+    canvas.line(css[0], f"{area}V{bottom}H{first}Z")
+    canvas.line(css[1], _steps(canvas, [(pair.t_us, pair.line) for pair in pairs], top))
+    _hits(canvas, [(pair.t_us, pair.title) for pair in pairs])
     canvas.y += _PLOT + 4
 
 
@@ -37,10 +80,10 @@ def draw_counts(canvas: Canvas, counts: Counts) -> None:
     bins.draw(f"Effects seen {per}", [("effects", counts.effects)])
 
 
-def _steps(canvas: Canvas, depth: Depth, top: int, value: Callable[[tuple[int, int, int]], int]) -> str:
-    first, *rest = depth.points
-    start = f"M{canvas.x(first[0])} {_height(canvas, value(first), top)}"
-    parts = [f"H{canvas.x(point[0])}V{_height(canvas, value(point), top)}" for point in rest]
+def _steps(canvas: Canvas, points: Sequence[tuple[int, int]], top: int) -> str:
+    (first_us, first), *rest = points
+    start = f"M{canvas.x(first_us)} {_height(canvas, first, top)}"
+    parts = [f"H{canvas.x(t_us)}V{_height(canvas, value, top)}" for t_us, value in rest]
     return f"{start}{''.join(parts)}H{RIGHT}"
 
 

@@ -13,6 +13,7 @@ from parity.history.events import (
     Fault,
     Health,
     Instance,
+    Lifecycle,
     Node,
     Phase,
     Queue,
@@ -21,12 +22,13 @@ from parity.history.events import (
     Submitted,
 )
 from parity.report.data import Band, Counts, Depth, FaultSpan, Lane, LaneKind, Span, Timeline
+from parity.report.scaling import ScalingBuilder
+from parity.report.thinning import thinned
 from parity.scenario.steps import KINDS
 
 _BIN_US = 100_000
 #: Even, because bins are merged in pairs.
 _BINS_MAX = 240
-_POINTS_MAX = 400
 _REMARKS_MAX = 50
 #: Noted of instances that parity ended itself, so that the queues can be read out.
 CENSUS_EXIT = "ended for the census"
@@ -73,6 +75,7 @@ class TimelineBuilder:
         self._faults: list[dict[str, Any]] = []
         self._depths: dict[str, list[tuple[int, int, int]]] = {}
         self._remarks: list[tuple[int, str]] = []
+        self._scaling = ScalingBuilder()
         self.census: Census | None = None
         self._see: dict[type, Callable[[Any], None]] = {
             Submit: lambda event: self._bins.add("submits", event.t_us),
@@ -82,11 +85,13 @@ class TimelineBuilder:
             Phase: self._phases.append,
             Node: self._node,
             Instance: self._instance,
+            Lifecycle: self._lifecycle,
             Queue: self._queue,
             Fault: self._fault,
             Health: self._health,
             Census: self._take_census,
             Remark: lambda event: self._remark(event.t_us, event.text),
+            **self._scaling.see,
         }
 
     def see(self, event: Event) -> None:
@@ -109,9 +114,10 @@ class TimelineBuilder:
                 for (kind, name), spans in self._states.items()
                 if kind != "leader" or name in shown
             ),
-            depths=tuple(Depth(queue=queue, points=_thinned(self._depths[queue])) for queue in sorted(shown)),
+            depths=tuple(Depth(queue=queue, points=thinned(self._depths[queue], _deep)) for queue in sorted(shown)),
             counts=self._bins.counts(self._end_us),
             remarks=tuple(self._remarks),
+            scaling=self._scaling.build(),
         )
 
     def _bands(self) -> tuple[Band, ...]:
@@ -144,6 +150,11 @@ class TimelineBuilder:
             note = f"{note}; {CENSUS_EXIT}".removeprefix("; ")
         span = Span(state=event.state, start_us=event.t_us, end_us=0, note=note, exit_code=event.exit_code)
         self._enter("instance", event.instance, span)
+
+    def _lifecycle(self, event: Lifecycle) -> None:
+        note = ", ".join(part for part in (event.zone, "" if event.healthy else "unhealthy") if part)
+        span = Span(state=event.state or "removed", start_us=event.t_us, end_us=0, note=note)
+        self._enter("lifecycle", event.instance, span)
 
     def _queue(self, event: Queue) -> None:
         self._depths.setdefault(event.queue, []).append((event.t_us, event.ready, event.unacknowledged))
@@ -189,10 +200,5 @@ class TimelineBuilder:
             self._remarks.append((t_us, text))
 
 
-def _thinned(points: list[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
-    """At most `_POINTS_MAX` points; of those that must share a place the deepest stays."""
-    if len(points) <= _POINTS_MAX:
-        return tuple(points)
-    step = -(-len(points) // _POINTS_MAX)
-    chunks = [points[start : start + step] for start in range(0, len(points), step)]
-    return tuple(max(chunk, key=lambda point: point[1] + point[2]) for chunk in chunks)
+def _deep(point: tuple[int, int, int]) -> int:
+    return point[1] + point[2]

@@ -24,6 +24,12 @@ PROPERTIES: Mapping[str, str] = {
     "drained_within": "Every job submitted ok is done or dead-lettered in time after the stack healed.",
     "conservation": "Submitted = done + dead-lettered + queued + in flight.",
     "not_vacuous": "Enough was submitted and every fault was proved, so the run says something.",
+    "capacity_converges_within": "As many instances as desired are in service in time, whatever changed either number.",
+    "capacity_in_bounds": "The group stays between its minimum and maximum, but where AWS documents that it may not.",
+    "activities_match": "Launch and terminate activities are those of the instances that really lived.",
+    "on_revision": "Every instance in service at the end has the revision that was deployed last.",
+    "connections_under_limit": "The database always has room for one more connection.",
+    "logs_archived": "What an instance printed before it ended is in the archive.",
 }
 
 #: Member of the tally, its name, its unit, what it means.

@@ -11,7 +11,7 @@ import msgspec
 from check_histories import us
 
 from parity.check import judge
-from parity.history.events import Event, Fault, Instance, Node, Queue
+from parity.history.events import Activity, Capacity, Connections, Event, Fault, Instance, Lifecycle, Node, Queue
 from parity.history.file import HistoryWriter, read_history
 from parity.run.result import Result
 from parity.scenario.scenario import Expectation, Scenario
@@ -89,6 +89,23 @@ def surroundings() -> list[Event]:
         Fault(t_us=us(5), phase="healed", **kill),
         Node(t_us=us(6), node="rabbit1", state="running"),
         Queue(t_us=us(7), queue="jobs", ready=0, unacknowledged=0, leader="rabbit2"),
+    ]
+
+
+def scaled_out() -> list[Event]:
+    """A group that grows from one to two: capacity, lifecycle states, activities and connections."""
+    second = {"activity": "2", "description": "Launching a new EC2 instance: i-2", "cause": "an alarm", "instance": "b"}
+    return [
+        Capacity(t_us=us(0.3), desired=1, min_size=1, max_size=3, in_service=1),
+        Lifecycle(t_us=us(0.3), instance="a", state="InService", zone="us-east-1a"),
+        Capacity(t_us=us(2), desired=2, min_size=1, max_size=3, in_service=1, pending=1),
+        Activity(t_us=us(2), status="PreInService", **second),
+        Lifecycle(t_us=us(2), instance="b", state="Pending:Wait", zone="us-east-1b"),
+        Connections(t_us=us(3), used=4, limit=12),
+        Activity(t_us=us(4), status="Successful", **second),
+        Lifecycle(t_us=us(4), instance="b", state="InService", zone="us-east-1b"),
+        Capacity(t_us=us(4), desired=2, min_size=1, max_size=3, in_service=2),
+        Activity(t_us=us(5), activity="3", status="PreInService", description="Terminating EC2 instance: i-2"),
     ]
 
 

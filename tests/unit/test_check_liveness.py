@@ -183,7 +183,7 @@ class TestNotVacuous:
         history = (submitted(0, 1), done(0), proved_fault("a"))
         assert vacuous(*history, wanted=2) == (
             "holds",
-            "2 jobs were submitted ok, and 1 faults were applied and proved",
+            "2 jobs were submitted ok, and 1 fault was applied and proved",
         )
 
     def test_too_few_jobs_are_unknown(self):

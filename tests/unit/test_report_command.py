@@ -56,6 +56,16 @@ def test_a_report_that_cannot_be_written_is_said_and_ends_nothing(tmp_path, resu
     assert "no report:" in capsys.readouterr().err
 
 
+def test_a_defect_of_the_drawing_is_said_and_ends_nothing(tmp_path, result, capsys, monkeypatch):
+    monkeypatch.setattr("parity.cli.reports.write_reports", lambda record: {}[record])
+
+    with reporting(tmp_path / "out", Screen()) as report:
+        report(result)
+
+    assert "no report, by a defect of parity: KeyError" in capsys.readouterr().err
+    assert session_cases(tmp_path / "out") == [("worker-killed", "system-out")]
+
+
 def test_a_record_s_report_can_be_built_again(result):
     ran = CliRunner().invoke(app, ["report", str(result.record)])
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from check_histories import acknowledged, dead, delivered, done, effect, ended, exited, queued, submitted, us
-from report_records import in_order, surroundings, write_record
+from report_records import in_order, scaled_out, surroundings, write_record
 
 from parity.check.verdict import Verdict
-from parity.history.events import Delivery, Fault, Instance, Point, Remark, Submit, Submitted
-from parity.report.data import RunReport
+from parity.history.events import Activity, Delivery, Fault, Instance, Point, Remark, Submit, Submitted
+from parity.report.data import RunReport, Scaling
 from parity.report.gather import gather
 from parity.report.groups import LIVES_MAX, as_runs
+from parity.report.scaling import ACTIVITIES_MAX
 
 
 @pytest.fixture
@@ -73,6 +74,40 @@ def test_the_timeline_has_phases_faults_lanes_depths_and_counts(folder):
     assert (sum(counts.submits), sum(counts.ok), sum(counts.unknown), sum(counts.refused)) == (3, 2, 1, 0)
     assert (sum(counts.deliveries), sum(counts.effects)) == (2, 2)
     assert len(counts.ok) * counts.width_us >= us(210)
+
+
+def test_the_timeline_of_a_group_has_its_capacity_lifecycle_states_and_activities(folder):
+    write_record(folder, ended(in_order(submitted(0), done(0), scaled_out())))
+
+    timeline = gather(folder).timeline
+
+    sizes = [(size.t_us, size.desired, size.in_service, size.pending) for size in timeline.scaling.sizes]
+    assert sizes == [(us(0.3), 1, 1, 0), (us(2), 2, 1, 1), (us(4), 2, 2, 0)]
+    assert timeline.scaling.connections == ((us(3), 4, 12),)
+    launch, end = timeline.scaling.activities
+    assert (launch.start_us, launch.end_us, launch.status, launch.cause) == (us(2), us(4), "Successful", "an alarm")
+    assert (end.start_us, end.end_us, end.status) == (us(5), None, "PreInService")
+    (lane,) = [lane for lane in timeline.lanes if (lane.kind, lane.name) == ("lifecycle", "b")]
+    assert [(span.state, span.start_us, span.note) for span in lane.spans] == [
+        ("Pending:Wait", us(2), "us-east-1b"),
+        ("InService", us(4), "us-east-1b"),
+    ]
+
+
+def test_a_run_without_a_group_tells_of_none(folder):
+    write_record(folder, ended(in_order(submitted(0), done(0), surroundings())))
+    assert gather(folder).timeline.scaling == Scaling()
+
+
+def test_activities_are_capped_and_what_is_left_out_is_counted(folder):
+    told = [
+        Activity(t_us=us(1), activity=str(number), status=status, description="Launching")
+        for number in range(ACTIVITIES_MAX + 3)
+        for status in ("PreInService", "Failed")
+    ]
+    write_record(folder, ended(in_order(submitted(0), done(0), told)))
+    scaling = gather(folder).timeline.scaling
+    assert (len(scaling.activities), scaling.activities_more) == (ACTIVITIES_MAX, 3)
 
 
 def test_an_instance_that_parity_ended_for_the_census_is_told_apart_from_one_that_died(folder):

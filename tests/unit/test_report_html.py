@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from check_histories import delivered, done, ended, exited, submitted, us
-from report_records import SCENARIO, in_order, surroundings, write_record
+from report_records import SCENARIO, in_order, scaled_out, surroundings, write_record
 
 from parity.errors import RecordError
 from parity.history.events import Instance, Node, Remark, Submitted
 from parity.report import write_reports
+from parity.report.words import PROPERTIES
+from parity.scenario.properties import PROPERTY_NAMES
 from parity.scenario.scenario import Expectation
 
 VOID = {"meta", "br"}
@@ -74,6 +76,23 @@ def test_a_holding_run_s_page_says_so_first_and_shows_the_evidence(folder):
     assert "Exited with exit code 137, while it held the job." in shown.text
     assert f"parity run {folder}/scenario.yaml --stack compose/rabbitmq --seed 7" in shown.text
     assert {"href": "logs/worker-1.log"} in shown.tags("a")
+
+
+def test_a_group_s_page_draws_its_capacity_and_tells_its_activities(folder):
+    write_record(folder, ended(in_order(submitted(0), done(0), scaled_out())))
+
+    shown = page(folder)
+
+    assert "Capacity of the group 2 instances" in shown.text
+    assert "1 in service of 2 desired, 1 pending, 0 leaving" in shown.text
+    assert "Connections of the database 12 connections" in shown.text
+    assert "Scaling activities: 2" in shown.text
+    assert "2.0 to 4.0 Successful Launching a new EC2 instance: i-2 b an alarm" in shown.text
+    assert {"in-service", "desired"} <= {tag["class"] for tag in shown.tags("path") if "class" in tag}
+
+
+def test_every_property_is_explained():
+    assert set(PROPERTIES) == set(PROPERTY_NAMES)
 
 
 def test_a_violated_run_s_page_names_the_property_and_leads_to_the_lost_job(folder):
