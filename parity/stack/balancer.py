@@ -197,12 +197,12 @@ class Balancer:
                 return
             if server.under_way:
                 return
+        if server is not None:
+            self._remove(name, server)
         with self._lock:
             if self._targets.get(name) is not target:
                 return
             del self._targets[name]
-        if server is not None:
-            self._remove(name, server)
         if not target.cut_off:
             self._tell(Deregistered(target.target_group, name))
 

@@ -12,7 +12,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from parity.model.scaling.balancing.health_checks import HealthCheck, Standing
@@ -21,8 +20,6 @@ from parity.model.scaling.world import TargetHealth
 _EVERY_S = 0.5
 #: What has just begun to run gets this long to listen before its first check. ELBv2 does not say when it makes it.
 _FIRST_AFTER_S = 1.0
-#: Checks under way at a time: one that gets no answer takes two minutes at most.
-_AT_ONCE = 64
 #: Source: ELB user guide, "Health checks for Application Load Balancer target groups".
 _HEADERS = {"User-Agent": "ELB-HealthChecker/2.0", "Connection": "close"}
 
@@ -104,11 +101,10 @@ class Checker:
             self._checked.pop((target_group, instance_id), None)
 
     def _run(self) -> None:
-        pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="check")
         while not self._closed.wait(self._every_s):
             for checked, check in self._due():
-                pool.submit(self._check, checked, check)
-        pool.shutdown(wait=False, cancel_futures=True)
+                # A thread each, at most one for a target: a check may take two minutes, and must not hold up an end.
+                threading.Thread(target=self._check, args=(checked, check), name="check", daemon=True).start()
 
     def _due(self) -> list[tuple[_Checked, HealthCheck]]:
         with self._lock:

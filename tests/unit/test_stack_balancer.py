@@ -27,6 +27,7 @@ class Haproxy:
         self.servers = {}
         self.commands = []
         self.comes_with_the_drain = 0
+        self.refuses = ""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.where = self._listening.getsockname()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -47,6 +48,8 @@ class Haproxy:
 
     def _answer(self, command):
         words = command.split()
+        if command == self.refuses:
+            return "not today"
         if command == "show stat":
             rows = [["http", "FRONTEND", *[""] * 11], ["targets", "BACKEND", *[""] * 11]]
             rows += [["targets", name, *map(str, server.values()), ""] for name, server in self.servers.items()]
@@ -57,19 +60,22 @@ class Haproxy:
             return "New server registered."
         if name not in self.servers:
             return "No such server."
+        return self._change(name, words)
+
+    def _change(self, name, words):
         there = self.servers[name]
-        if words[:2] == ["del", "server"]:
+        if words[0] == "del":
             if there["status"] != "MAINT":
                 return "Only servers in maintenance mode can be deleted."
             if there["scur"] or there["idle"]:
                 return "Server still has connections attached to it, cannot remove it."
             del self.servers[name]
             return "Server deleted."
-        if words[:2] == ["shutdown", "sessions"]:
+        if words[0] == "shutdown":
             there["scur"] = 0
-        if words[-2:] == ["state", "ready"]:
+        elif words[-1] == "ready":
             there["status"] = "no check"
-        if words[-2:] == ["state", "maint"]:
+        elif words[-1] == "maint":
             there["status"] = "MAINT"
             there["scur"] += self.comes_with_the_drain
             self.comes_with_the_drain = 0
@@ -253,6 +259,18 @@ def test_what_is_under_way_is_cut_off_when_the_delay_is_over(world):
     assert world.sees("i-1") == []
     assert "shutdown sessions server targets/i-1" in world.haproxy.commands
     assert list(world.haproxy.servers) == ["i-2"]
+
+
+def test_what_haproxy_refuses_is_tried_again(world):
+    world.healthy("i-1")
+    world.deregister("i-1")
+    world.balancer.look()
+    world.haproxy.refuses = "del server targets/i-1"
+    with pytest.raises(StackError, match="not today"):
+        world.balancer.look()
+    assert world.told[-1:] != [Deregistered(ARN, "i-1")]
+    world.haproxy.refuses = ""
+    assert world.sees("i-1") == [Deregistered(ARN, "i-1")]
 
 
 def test_one_that_is_registered_again_is_not_cut_off(world):

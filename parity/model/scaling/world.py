@@ -78,7 +78,7 @@ class Register(msgspec.Struct, frozen=True, tag=True):
 
 
 class Deregister(msgspec.Struct, frozen=True, tag=True):
-    """Have a load balancer send an instance no more; answered by `Deregistered` once it has none under way."""
+    """Have a load balancer send an instance no more; answered by `Deregistered` once it has none under way, if ever."""
 
     target_group: str
     instance_id: str
