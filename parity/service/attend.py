@@ -20,6 +20,8 @@ from parity.aws.notifier import Notifier
 from parity.aws.others import Others
 from parity.aws.server import Server, loopback_socket, unix_socket
 from parity.errors import ParityError
+from parity.model.scaling.balancing.health_checks import HealthCheck, health_check_of
+from parity.model.scaling.balancing.routing import Routing, routing_of
 from parity.model.scaling.ec2 import images as model_images
 from parity.model.scaling.groups import zones as model_zones
 from parity.model.scaling.state import State
@@ -92,6 +94,8 @@ class Attendant:
         controller = self._controller(fleet, description, networks)
         self._serve(controller, instances, stack, networks)
         controller.start()
+        # What is registered is known by now: nothing that a load balancer has is taken for a stranger's.
+        fleet.targets.start()
         # From the last to the first: no container is made any more, and then nothing is told.
         self._left.callback(controller.stop)
         self._left.callback(fleet.close)
@@ -123,7 +127,7 @@ class Attendant:
         instances = Instances(making)
         amis = Amis(stack.id, id_of=model_images.image_id_of, tag_of=model_images.tag_of)
         self._amis = amis
-        return Fleet(instances, amis, tell=self._tell, say=log.warning), instances
+        return Fleet(instances, amis, tell=self._tell, check_of=self._check_of, say=log.warning), instances
 
     def _balance(self, fleet: Fleet, stack: Stack, description: Description) -> None:
         """Have the stack's own load balancer, where it has one, send to the instances."""
@@ -132,8 +136,13 @@ class Attendant:
             return
         container = stack.containers[section.service]
         runtime = Runtime(lambda: (launch.address(container), section.runtime_port), backend=section.backend)
-        fleet.balancer = Balancer(
-            runtime, name=section.service, tell=self._tell, address_of=fleet.address, say=log.warning
+        fleet.targets.balancer = Balancer(
+            runtime,
+            name=section.service,
+            tell=self._tell,
+            address_of=fleet.address,
+            routing_of=self._routing_of,
+            say=log.warning,
         )
 
     def _controller(self, fleet: Fleet, description: Description, networks: Mapping[str, str]) -> Controller:
@@ -148,6 +157,16 @@ class Attendant:
 
     def _tell(self, fact: Input) -> None:
         self._controlling.tell(fact)
+
+    def _check_of(self, target_group: str) -> HealthCheck | None:
+        def look(state: State) -> HealthCheck | None:
+            group = state.target_groups.get(target_group)
+            return health_check_of(group) if group is not None else None
+
+        return self._controlling.look(look)
+
+    def _routing_of(self, target_group: str) -> Routing | None:
+        return self._controlling.look(lambda state: routing_of(state, target_group))
 
     def _serve(self, controller: Controller, instances: Instances, stack: Stack, networks: Mapping[str, str]) -> None:
         """Listen for people and for instances: before any instance boots, which may ask at once."""
@@ -197,7 +216,7 @@ class Attendant:
             tell=self._tell,
             period_s=self._given.period_s,
             say=log.warning,
-            requests=fleet.balancer.measure if fleet.balancer is not None else tuple,
+            requests=fleet.targets.balancer.measure if fleet.targets.balancer is not None else tuple,
         )
         self._own.depths = lambda: meter.depths
         meter.start()

@@ -7,33 +7,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parity.errors import StackError
-from parity.model.scaling.world import Deregister, Deregistered, Input, Measured, Register, TargetHealth
+from parity.model.scaling.balancing.routing import Routing
+from parity.model.scaling.world import CutOff, Deregister, Deregistered, Input, Measured, Register, TargetHealth
 from parity.stack.haproxy import Runtime, ServerState
 
-#: How often servers are looked at, and checked.
+#: How often servers are looked at.
 _EVERY_S = 1.0
-_CHECK_EVERY_S = 2.0
-#: Real: ELBv2 makes a target healthy after five checks. Ours: one. Why: a new target's first check does that.
-_RISE = 1
-_FALL = 2
-_REASONS = {"L7STS": "Target.ResponseCodeMismatch", "L4TOUT": "Target.Timeout", "L7TOUT": "Target.Timeout"}
 
 
 @dataclass
 class _Target:
+    """A target; what it was found to be is told once HAProxy has been told."""
+
     target_group: str
     port: int
+    #: What its checks came to last.
+    found: TargetHealth | None = None
+    told: TargetHealth | None = None
     draining: bool = False
     #: HAProxy was told to send it nothing new.
     drained: bool = False
-    #: What was told last; None: nothing.
-    told: bool | None = None
-    #: The requests that it had answered when they were counted last.
-    counted: int = 0
+    #: Its deregistration delay is over.
+    cut_off: bool = False
+    #: The requests that it had answered when they were counted last; None: it was there before anybody counted.
+    counted: int | None = None
+
+    @property
+    def healthy(self) -> bool | None:
+        return None if self.found is None else self.found.healthy
 
 
 class Balancer:
-    """Keeps HAProxy's servers as the target group's targets are, and tells of their health.
+    """Keeps HAProxy's servers as the target group's targets are, and tells of their health once HAProxy knows.
 
     What HAProxy has is looked at again and again and made what it should be: so one that was started again, and has
     forgotten every server, has them again a second later.
@@ -43,6 +48,7 @@ class Balancer:
         name: The target group's name: whatever its account and region.
         tell: Where facts go.
         address_of: An instance's address; empty while it does not run.
+        routing_of: Where requests to a target group, by its ARN, go; None: it is gone.
         say: Told when HAProxy does not do what it should, and when it does again.
     """
 
@@ -53,14 +59,17 @@ class Balancer:
         name: str,
         tell: Callable[[Input], None],
         address_of: Callable[[str], str],
+        routing_of: Callable[[str], Routing | None],
         say: Callable[[str], None],
     ) -> None:
         self._runtime = runtime
         self._part = f":targetgroup/{name}/"
         self._tell = tell
         self._address_of = address_of
+        self._routing_of = routing_of
         self._say = say
         self._wrong = ""
+        self._unheeded: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._targets: dict[str, _Target] = {}
         #: Requests that were answered since they were measured last.
@@ -83,15 +92,21 @@ class Balancer:
         self._closed = True
         self._wake.set()
 
-    def apply(self, action: Register | Deregister) -> None:
-        """Take a target in, or have it drain; that it has is told."""
+    def apply(self, action: Register | Deregister | CutOff | TargetHealth) -> None:
+        """Take a target in, have it drain or be cut off, or take in how it is; what becomes of that is told."""
         with self._lock:
-            if isinstance(action, Register):
-                self._targets[action.instance_id] = _Target(action.target_group, action.port)
-            elif target := self._targets.get(action.instance_id):
-                target.draining = True
-            else:
-                self._targets[action.instance_id] = _Target(action.target_group, 0, draining=True)
+            target = self._targets.get(action.instance_id)
+            match action:
+                case Register():
+                    self._targets[action.instance_id] = _Target(action.target_group, action.port)
+                case Deregister():
+                    target = target or _Target(action.target_group, 0)
+                    target.draining = True
+                    self._targets[action.instance_id] = target
+                case CutOff() if target is not None and target.draining:
+                    target.cut_off = True
+                case TargetHealth() if target is not None and not target.draining:
+                    target.found = action
         self._wake.set()
 
     def measure(self) -> list[Measured]:
@@ -140,58 +155,84 @@ class Balancer:
         with self._lock:
             targets = dict(self._targets)
         for name in servers.keys() - targets.keys():
-            self._runtime.remove(name)
+            self._remove(name, servers[name])
         for name, target in targets.items():
-            server = servers.get(name)
-            if server is not None:
-                self._count(target, server)
+            if name in servers:
+                self._count(target, servers[name])
+        too_few = self._too_few([target for target in targets.values() if not target.draining])
+        for name, target in targets.items():
             if target.draining:
-                self._drain(name, target, server)
+                self._drain(name, target, servers.get(name))
             else:
-                self._keep(name, target, server)
+                self._keep(name, target, servers.get(name), unhealthy_too=too_few)
         with self._lock:
-            self._healthy = sum(target.told is True and not target.draining for target in self._targets.values())
+            self._healthy = sum(target.healthy is True and not target.draining for target in self._targets.values())
+
+    def _too_few(self, targets: list[_Target]) -> bool:
+        """Whether so few are healthy that requests go to the unhealthy ones as well."""
+        routing = self._routing_of(targets[0].target_group) if targets else None
+        if routing is None:
+            return False
+        for one in routing.unheeded:
+            if one not in self._unheeded:
+                self._say(f"the load balancer does not obey {one}")
+        self._unheeded = routing.unheeded
+        return sum(target.healthy is True for target in targets) < routing.fewest_healthy(len(targets))
 
     def _count(self, target: _Target, server: ServerState) -> None:
         with self._lock:
-            # Fewer than before: HAProxy was started again, and counts anew.
-            new = server.requests - target.counted
-            self._requests += new if new >= 0 else server.requests
+            if target.counted is not None:
+                # Fewer than before: HAProxy was started again, and counts anew.
+                new = server.requests - target.counted
+                self._requests += new if new >= 0 else server.requests
             target.counted = server.requests
 
     def _drain(self, name: str, target: _Target, server: ServerState | None) -> None:
-        if server is not None:
-            alive = bool(self._address_of(name))
-            if alive and not target.drained:
+        over = target.cut_off or not self._address_of(name)
+        if server is not None and not over:
+            if not target.drained:
                 # What is under way was counted before this: a request may have come in between. The next look knows.
-                self._runtime.drain(name)
+                self._runtime.set_ready(name, ready=False)
                 target.drained = True
                 return
-            if alive and server.under_way:
+            if server.under_way:
                 return
-            self._runtime.remove(name)
+        if server is not None:
+            self._remove(name, server)
         with self._lock:
             if self._targets.get(name) is not target:
                 return
             del self._targets[name]
-        self._tell(Deregistered(target.target_group, name))
+        if not target.cut_off:
+            self._tell(Deregistered(target.target_group, name))
 
-    def _keep(self, name: str, target: _Target, server: ServerState | None) -> None:
+    def _remove(self, name: str, server: ServerState) -> None:
+        """Have a server gone, now or at one of the next looks: HAProxy keeps it while it has connections."""
+        if server.ready:
+            self._runtime.set_ready(name, ready=False)
+        if server.under_way:
+            self._runtime.cut_off(name)
+        self._runtime.remove(name)
+
+    def _keep(self, name: str, target: _Target, server: ServerState | None, *, unhealthy_too: bool) -> None:
         host = self._address_of(name)
         address = f"{host}:{target.port}"
         if server is not None and host and server.address != address:
-            self._runtime.remove(name)
-            server = None
+            self._remove(name, server)
+            return
         if server is None:
-            if host:
-                self._runtime.add(name, address, every_s=_CHECK_EVERY_S, rise=_RISE, fall=_FALL)
-                target.counted = 0
-            return
-        if server.up is None or server.up is target.told:
-            return
-        target.told = server.up
-        reason = "" if server.up else _REASONS.get(server.check, "Target.FailedHealthChecks")
-        self._tell(TargetHealth(target.target_group, name, healthy=server.up, reason=reason))
+            if not host:
+                return
+            self._runtime.add(name, address)
+            target.counted = 0
+        # Before it was checked, one that is there stays as an earlier process had it.
+        before = server is not None and server.ready
+        ready = bool(host) and (before if target.healthy is None else target.healthy or unhealthy_too)
+        if ready is not before:
+            self._runtime.set_ready(name, ready=ready)
+        if target.found is not target.told and target.found is not None:
+            target.told = target.found
+            self._tell(target.found)
 
     def _remark(self, wrong: str) -> None:
         """Say once what is wrong, and once that it is over."""

@@ -15,11 +15,13 @@ from typing import Any
 import docker.errors
 
 from parity.errors import EngineError
+from parity.model.scaling.balancing.health_checks import HealthCheck
 from parity.model.scaling.state import Instance
 from parity.model.scaling.world import (
     Action,
     Checked,
     CreateImage,
+    CutOff,
     Deregister,
     ImageFailed,
     ImageMade,
@@ -38,7 +40,6 @@ from parity.model.scaling.world import (
 )
 from parity.stack import boot, owner
 from parity.stack.amis import Amis
-from parity.stack.balancer import Balancer
 from parity.stack.events import Events
 from parity.stack.instances import LABEL_INSTANCE, Instances, Seen, seen
 from parity.stack.lanes import Lanes
@@ -67,18 +68,25 @@ class Fleet:
         instances: Their containers.
         amis: The images that they are started from.
         tell: Where facts go, from any thread.
+        check_of: How a target group, by its ARN, has its targets checked; None: it is gone.
         say: Told what went wrong with the engine.
     """
 
-    def __init__(self, instances: Instances, amis: Amis, *, tell: Tell, say: Progress) -> None:
+    def __init__(
+        self,
+        instances: Instances,
+        amis: Amis,
+        *,
+        tell: Tell,
+        check_of: Callable[[str], HealthCheck | None],
+        say: Progress,
+    ) -> None:
         self._instances = instances
         self._amis = amis
         self._tell = tell
         self._say = say
         self._lanes = Lanes()
-        self._targets = Targets(tell, address_of=self.address)
-        #: The stack's own load balancer, where it has one; set before the first action.
-        self.balancer: Balancer | None = None
+        self.targets = Targets(tell, check_of=check_of, address_of=self.address)
         self._closed = threading.Event()
         self._lock = threading.Lock()
         #: As they were when the region was told of them last. An instance that is in nobody's hands is not in it.
@@ -117,19 +125,14 @@ class Fleet:
                 found = seen(container.attrs) if container is not None else None
                 self._known[instance_id] = Seen(running=instance.state == "running", well=instance.ok)
                 self._tell_difference(instance_id, found, again=True)
-        self._targets.start()
-        if self.balancer is not None:
-            self.balancer.start()
         self._events.start()
 
     def apply(self, actions: Sequence[Action]) -> None:
         """Begin to carry actions out."""
         for action in actions:
             match action:
-                case Register() | Deregister():
-                    balancer = self.balancer
-                    own = balancer is not None and balancer.serves(action.target_group)
-                    (balancer if balancer is not None and own else self._targets).apply(action)
+                case Register() | Deregister() | CutOff():
+                    self.targets.apply(action)
                 case CreateImage(image_id=image_id) | RemoveImage(image_id=image_id):
                     lane = action.instance_id if isinstance(action, CreateImage) else image_id
                     self._begin(lane, action)
@@ -150,9 +153,7 @@ class Fleet:
         """Leave the instances as they are; returns once no container is being made any more."""
         self._closed.set()
         self._events.close()
-        self._targets.close()
-        if self.balancer is not None:
-            self.balancer.close()
+        self.targets.close()
         self._lanes.close()
 
     # What others ask.

@@ -17,6 +17,7 @@ TIMEOUT_S = 5.0
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 #: What changes a server is answered with nothing, or with one of these.
 _DONE = ("", "New server registered.", "Server deleted.")
+_CONNECTED = "Server still has connections attached to it, cannot remove it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +27,14 @@ class ServerState:
     Args:
         name: Its name in the backend.
         address: Its address and port.
-        up: Whether its checks find it well; None while they have not come to anything.
-        check: What the last check came to, such as `L7OK` or `L4TOUT`; empty while there was none.
+        ready: Whether it is sent to.
         under_way: Requests that it has not answered.
         requests: What it has answered since it was added.
     """
 
     name: str
     address: str
-    up: bool | None
-    check: str
+    ready: bool
     under_way: int
     requests: int
 
@@ -65,42 +64,31 @@ class Runtime:
             if row["pxname"] == self._backend and row["svname"] not in {"BACKEND", "FRONTEND"}
         }
 
-    def add(self, name: str, address: str, *, every_s: float, rise: int, fall: int) -> None:
-        """Add a server, checked from now on, and sent to once it is found well.
-
-        Args:
-            name: Its name.
-            address: Its address and port.
-            every_s: From one check to the next.
-            rise: So many checks in a row make it well.
-            fall: So many make it unwell.
+    def add(self, name: str, address: str) -> None:
+        """Add a server that nothing is sent to yet; its address is with its port.
 
         Raises:
-            StackError: It refuses, or does not answer.
+            StackError: It refuses, or does not answer. So does all that follows.
         """
-        server = f"{self._backend}/{name}"
-        checks = f"check inter {round(every_s * 1000)}ms rise {rise} fall {fall}"
-        self._do(f"add server {server} {address} {checks}")
-        # Down until a check says otherwise: it may be booting.
-        self._do(f"set server {server} health down")
-        self._do(f"enable health {server}")
-        self._do(f"enable server {server}")
+        self._do(f"add server {self._backend}/{name} {address}")
 
-    def drain(self, name: str) -> None:
-        """Send no new requests to a server; what is under way goes on."""
-        self._do(f"set server {self._backend}/{name} state drain")
+    def set_ready(self, name: str, *, ready: bool) -> None:
+        """Send requests to a server, or none that are new; what is under way goes on."""
+        self._do(f"set server {self._backend}/{name} state {'ready' if ready else 'maint'}")
 
-    def remove(self, name: str) -> None:
-        """Remove a server; what is under way is cut off."""
-        server = f"{self._backend}/{name}"
-        self._do(f"set server {server} state maint")
-        self._do(f"shutdown sessions server {server}")
-        self._do(f"del server {server}")
+    def cut_off(self, name: str) -> None:
+        """End what is under way at a server."""
+        self._do(f"shutdown sessions server {self._backend}/{name}")
 
-    def _do(self, command: str) -> None:
+    def remove(self, name: str) -> bool:
+        """Remove a server that is not ready; False: it still has connections, be they idle, and stays."""
+        return self._do(f"del server {self._backend}/{name}", may_be=_CONNECTED) != _CONNECTED
+
+    def _do(self, command: str, *, may_be: str = "") -> str:
         answer = self._ask(command).strip()
-        if answer not in _DONE:
+        if answer not in (*_DONE, may_be):
             raise StackError(f"the load balancer refuses `{command}`: {answer}")
+        return answer
 
     def _ask(self, command: str) -> str:
         try:
@@ -112,13 +100,10 @@ class Runtime:
 
 
 def _state(row: dict[str, str]) -> ServerState:
-    check = row["check_status"].removeprefix("* ")
-    known = bool(check) and check != "INI"
     return ServerState(
         name=row["svname"],
         address=row["addr"],
-        up=row["status"].startswith(("UP", "DRAIN")) and not row["status"].startswith("UP 0") if known else None,
-        check=check if known else "",
+        ready=row["status"] not in {"MAINT", "DRAIN", "DOWN"},
         under_way=int(row["scur"] or 0),
         requests=sum(int(row[answers] or 0) for answers in _ANSWERS),
     )

@@ -1,94 +1,66 @@
-"""Instances behind target groups: whether they take connections, as a load balancer's health check asks."""
+"""Instances behind target groups: checked, and sent to where the stack has a load balancer of its own."""
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-from parity.model.scaling.world import Deregister, Deregistered, Input, Register, TargetHealth
-
-#: How long a connection may take, and how long from one check of all to the next.
-_CONNECT_S = 1.0
-_EVERY_S = 5.0
-#: ELBv2's defaults: so many checks in a row make a target healthy, or unhealthy.
-_HEALTHY_AFTER = 1
-_UNHEALTHY_AFTER = 2
+from parity.model.scaling.balancing.health_checks import HealthCheck
+from parity.model.scaling.world import CutOff, Deregister, Deregistered, Input, Register, TargetHealth
+from parity.stack.balancer import Balancer
+from parity.stack.checker import Checker
 
 
 class Targets:
-    """Checks every registered target now and then, by opening a TCP connection to its port.
+    """Carries out what concerns target groups.
 
     Args:
         tell: Where facts go.
+        check_of: How a target group, by its ARN, has its targets checked; None: it is gone.
         address_of: An instance's address; empty while it does not run.
     """
 
-    def __init__(self, tell: Callable[[Input], None], *, address_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Input], None],
+        *,
+        check_of: Callable[[str], HealthCheck | None],
+        address_of: Callable[[str], str],
+    ) -> None:
         self._tell = tell
-        self._address_of = address_of
-        self._lock = threading.Lock()
-        #: How often in a row each answered (above zero) or did not, since it was told last.
-        self._streaks: dict[tuple[str, str, int], int] = {}
-        self._told: dict[tuple[str, str, int], bool] = {}
-        self._wake = threading.Event()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="targets", daemon=True)
+        self._checker = Checker(check_of=check_of, address_of=address_of, found=self._found)
+        #: The stack's own load balancer, where it has one; set before the first action.
+        self.balancer: Balancer | None = None
 
     def start(self) -> None:
-        """Begin to check."""
-        self._thread.start()
+        """Begin to check, and to have the load balancer be as it should: once it is known which targets there are."""
+        self._checker.start()
+        if self.balancer is not None:
+            self.balancer.start()
 
     def close(self) -> None:
-        """Check no more."""
-        self._closed = True
-        self._wake.set()
+        """Leave everything as it is."""
+        self._checker.close()
+        if self.balancer is not None:
+            self.balancer.close()
 
-    def apply(self, action: Register | Deregister) -> None:
-        """Take a target in, or out. Nothing is balanced here, so one that goes has nothing under way."""
+    def apply(self, action: Register | Deregister | CutOff) -> None:
+        """Take a target in, or out."""
         if isinstance(action, Register):
-            key = (action.target_group, action.instance_id, action.port)
-            with self._lock:
-                self._streaks[key] = 0
-                self._told.pop(key, None)
-            self._wake.set()
-            return
-        with self._lock:
-            for key in [key for key in self._streaks if key[:2] == (action.target_group, action.instance_id)]:
-                del self._streaks[key]
-                self._told.pop(key, None)
-        self._tell(Deregistered(action.target_group, action.instance_id))
+            self._checker.add(action.target_group, action.instance_id, action.port)
+        else:
+            self._checker.remove(action.target_group, action.instance_id)
+        if balancer := self._balancer_of(action.target_group):
+            balancer.apply(action)
+        elif isinstance(action, Deregister):
+            # Nothing is sent to it, so it has nothing under way.
+            self._tell(Deregistered(action.target_group, action.instance_id))
 
-    def _run(self) -> None:
-        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="target") as pool:
-            while not self._closed:
-                self._wake.clear()
-                with self._lock:
-                    keys = list(self._streaks)
-                for key, answers in zip(keys, pool.map(self._answers, keys), strict=True):
-                    self._count(key, answers=answers)
-                self._wake.wait(_EVERY_S)
+    def _found(self, health: TargetHealth) -> None:
+        if balancer := self._balancer_of(health.target_group):
+            balancer.apply(health)
+        else:
+            self._tell(health)
 
-    def _answers(self, key: tuple[str, str, int]) -> bool:
-        _, instance_id, port = key
-        if not (address := self._address_of(instance_id)):
-            return False
-        try:
-            socket.create_connection((address, port), timeout=_CONNECT_S).close()
-        except OSError:
-            return False
-        return True
-
-    def _count(self, key: tuple[str, str, int], *, answers: bool) -> None:
-        with self._lock:
-            if key not in self._streaks:
-                return
-            streak = self._streaks[key]
-            streak = max(streak, 0) + 1 if answers else min(streak, 0) - 1
-            self._streaks[key] = streak
-            if self._told.get(key) is answers or -_UNHEALTHY_AFTER < streak < _HEALTHY_AFTER:
-                return
-            self._told[key] = answers
-        reason = "" if answers else "Target.FailedHealthChecks"
-        self._tell(TargetHealth(key[0], key[1], healthy=answers, reason=reason))
+    def _balancer_of(self, target_group: str) -> Balancer | None:
+        balancer = self.balancer
+        return balancer if balancer is not None and balancer.serves(target_group) else None

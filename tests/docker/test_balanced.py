@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import threading
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -28,6 +32,7 @@ class Site:
 
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
+        self.runtime = Runtime(lambda: (launch.address(kept.service("haproxy")), 9999), backend="targets")
         (self.group,) = kept.client("elbv2").describe_target_groups()["TargetGroups"]
 
     def ask(self, path: str = "/") -> str:
@@ -41,12 +46,45 @@ class Site:
 
     def under_way(self) -> dict[str, int]:
         """How many requests each instance is at, as HAProxy counts."""
-        runtime = Runtime(lambda: (launch.address(self.kept.service("haproxy")), 9999), backend="targets")
-        return {name: server.under_way for name, server in runtime.servers().items()}
+        return {name: server.under_way for name, server in self.runtime.servers().items()}
 
     def health(self) -> dict[str, str]:
-        told = self.kept.client("elbv2").describe_target_health(TargetGroupArn=self.group["TargetGroupArn"])
+        told = self.kept.client("elbv2").describe_target_health(TargetGroupArn=self.arn)
         return {one["Target"]["Id"]: one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"]}
+
+    @property
+    def arn(self) -> str:
+        return str(self.group["TargetGroupArn"])
+
+    def why(self) -> dict[str, str]:
+        """What is said of each target's health."""
+        told = self.kept.client("elbv2").describe_target_health(TargetGroupArn=self.arn)
+        return {
+            one["Target"]["Id"]: one["TargetHealth"].get("Description", "") for one in told["TargetHealthDescriptions"]
+        }
+
+    def modify(self, **check: Any) -> None:
+        self.kept.client("elbv2").modify_target_group(TargetGroupArn=self.arn, **check)
+
+    @contextmanager
+    def checked(self, **check: Any) -> Iterator[None]:
+        """Have targets checked otherwise for a time."""
+        self.modify(**check)
+        try:
+            yield
+        finally:
+            self.modify(HealthCheckPath=self.group["HealthCheckPath"], Matcher=self.group["Matcher"])
+
+    @contextmanager
+    def without(self, instance: str) -> Iterator[None]:
+        """Have an instance be no target for a time."""
+        elb, targets = self.kept.client("elbv2"), [{"Id": instance}]
+        elb.deregister_targets(TargetGroupArn=self.arn, Targets=targets)
+        try:
+            assert self.health()[instance] == "draining"
+            yield
+        finally:
+            elb.register_targets(TargetGroupArn=self.arn, Targets=targets)
 
     def at(self, count: int) -> list[str]:
         """Have so many instances, all of them healthy targets."""
@@ -120,6 +158,40 @@ def test_what_does_not_answer_is_unhealthy_and_gets_no_requests(site: Site) -> N
         InstanceId=first, ShouldDecrementDesiredCapacity=False
     )
     awaited("another in its place", lambda: first not in site.health() and len(site.kept.settled(2)) == 2)
+
+
+def test_the_target_groups_health_check_is_obeyed(site: Site) -> None:
+    """Targets that are there already are checked anew, by another path and for other codes."""
+    (instance,) = site.at(1)
+    with site.checked(HealthCheckPath="/answer?404"):
+        awaited("an unhealthy target", lambda: site.why()[instance] == "Health checks failed with these codes: [404]")
+        # With no other it is sent to all the same, as ELBv2 does.
+        assert site.ask() == instance
+        site.modify(Matcher={"HttpCode": "200,400-410"})
+        awaited("a healthy target", lambda: site.health()[instance] == "healthy")
+
+
+def test_what_is_under_way_when_the_deregistration_delay_is_over_is_cut_off(site: Site) -> None:
+    """The delay is in the region's time: none of its 300 s are waited for."""
+    first, second = site.at(2)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        slow = [pool.submit(site.ask, "/slow?25") for _ in range(2)]
+        awaited("both at work", lambda: site.under_way() == dict.fromkeys([first, second], 1))
+        with site.without(first):
+            site.kept.parity("clock", "advance", "300s", "--stack", site.kept.name)
+            awaited("one less under way", lambda: site.under_way() == {second: 1})
+        answers = {type(one.exception(TIMEOUT_S)) if one.exception(TIMEOUT_S) else one.result() for one in slow}
+    assert answers == {urllib.error.HTTPError, second}
+
+
+def test_no_request_is_lost_while_parity_is_killed_and_started_again(site: Site) -> None:
+    """A new process takes over the servers that the load balancer has, and what their state was."""
+    site.at(2)
+    with load(site, 4) as wrong:
+        os.kill(site.kept.attendant, signal.SIGKILL)
+        site.kept.up()
+        site.at(2)
+    assert wrong == []
 
 
 def test_servers_are_there_again_after_the_balancer_was_started_again(site: Site) -> None:

@@ -93,7 +93,13 @@ class Site:
             folder=self.folder,
             labels=self.labels,
         )
-        fleet = Fleet(Instances(making), Amis(self.id, id_of=image_id_of, tag_of=tag_of), tell=told, say=print)
+        fleet = Fleet(
+            Instances(making),
+            Amis(self.id, id_of=image_id_of, tag_of=tag_of),
+            tell=told,
+            check_of=lambda _: None,
+            say=print,
+        )
         fleet.adopt(known or {})
         self.fleets.append(fleet)
         return fleet

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from scaling_region import IMAGE_ID, SUBNET_A, SUBNET_B, Elb
 
+from parity.model.scaling.balancing.health_checks import health_check_of
+from parity.model.scaling.balancing.routing import Routing, routing_of
 from parity.model.scaling.world import (
+    CutOff,
     Deregister,
     Deregistered,
     Register,
@@ -99,8 +102,31 @@ def test_a_target_drains_for_the_deregistration_delay_at_most(bench: Elb) -> Non
     bench.deregister(group, instance_id)
     bench.later(19)
     assert bench.health(group)[instance_id][0] == "draining"
+    assert bench.asked(CutOff) == []
     bench.later(1)
     assert bench.health(group) == {}
+    assert bench.asked(CutOff) == [CutOff(group, instance_id)]
+
+
+def test_one_that_has_drained_in_time_is_not_cut_off(bench: Elb) -> None:
+    group, instance_id = wired(bench)
+    bench.deregister(group, instance_id)
+    bench.tell(Deregistered(group, instance_id))
+    bench.later(400)
+    assert bench.asked(CutOff) == []
+
+
+def test_a_code_that_does_not_match_is_said(bench: Elb) -> None:
+    group, instance_id = wired(bench)
+
+    def described() -> str:
+        (one,) = bench.elb("DescribeTargetHealth", TargetGroupArn=group)["TargetHealthDescriptions"]
+        return str(one["TargetHealth"]["Description"])
+
+    bench.tell(TargetHealth(group, instance_id, healthy=False, reason="Target.ResponseCodeMismatch", code=404))
+    assert described() == "Health checks failed with these codes: [404]"
+    bench.tell(TargetHealth(group, instance_id, healthy=False, reason="Target.Timeout"))
+    assert described() == "Request timed out"
 
 
 def test_a_target_that_comes_back_is_not_taken_for_the_one_that_drained(bench: Elb) -> None:
@@ -188,6 +214,89 @@ def test_a_health_check_is_changed(bench: Elb) -> None:
     )
 
 
+def test_a_health_check_is_what_is_checked_by(bench: Elb) -> None:
+    group = bench.target_group()
+    stated = {"HealthCheckPort": "9000", "Matcher": {"HttpCode": "200,301-302"}, "HealthyThresholdCount": 3}
+    bench.elb("ModifyTargetGroup", TargetGroupArn=group, **stated)
+    check = health_check_of(bench.region.state.target_groups[group])
+    assert (check.protocol, check.port, check.path, check.codes) == ("HTTP", 9000, "/", ((200, 200), (301, 302)))
+    times = (check.interval_s, check.timeout_s, check.healthy_after, check.unhealthy_after)
+    assert times == (30, 5, 3, 2)
+    assert [code for code in (199, 200, 201, 301, 302, 303) if check.accepts(code)] == [200, 301, 302]
+
+
+def test_another_protocol_of_the_check_brings_its_own_settings(bench: Elb) -> None:
+    group = bench.target_group("wire", Protocol="TCP")
+
+    def changed(**stated: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = bench.elb("ModifyTargetGroup", TargetGroupArn=group, **stated)["TargetGroups"][0]
+        return answer
+
+    web = changed(HealthCheckProtocol="HTTP")
+    assert (web["HealthCheckPath"], web["Matcher"]) == ("/", {"HttpCode": "200-399"})
+    assert bench.refused("elbv2", "ModifyTargetGroup", TargetGroupArn=group, Matcher={"HttpCode": "600"}) == (
+        "ValidationError",
+        "Health check matcher HTTP code '600' must be within '200-599'",
+    )
+    wire = changed(HealthCheckProtocol="TCP")
+    assert wire.keys().isdisjoint({"HealthCheckPath", "Matcher"})
+    assert bench.refused("elbv2", "ModifyTargetGroup", TargetGroupArn=group, HealthCheckPath="/") == (
+        "InvalidConfigurationRequest",
+        "You cannot specify a health check path with protocol 'TCP'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"HealthCheckPath": "up"}, "Health check path 'up' must begin with a '/' character"),
+        ({"HealthCheckPath": "/a b"}, "Health check path '/a b' must have printable ASCII characters only"),
+        ({"HealthCheckPort": "web"}, "Health check port 'web' must be 'traffic-port' or '1-65535'"),
+        ({"HealthCheckPort": "65536"}, "Health check port '65536' must be 'traffic-port' or '1-65535'"),
+        ({"HealthCheckProtocol": "TCP"}, "Health check protocol 'TCP' must be one of 'HTTP, HTTPS'"),
+        (
+            {"HealthCheckEnabled": False},
+            "Health check enabled must be true for target groups with target type 'instance'",
+        ),
+        ({"Matcher": {}}, "Health check matcher HTTP code cannot be empty"),
+        ({"Matcher": {"HttpCode": "200-500"}}, "Health check matcher HTTP code '200-500' must be within '200-499'"),
+        ({"Matcher": {"HttpCode": "204-200"}}, "Health check matcher HTTP code '204-200' must be within '200-499'"),
+        ({"Matcher": {"HttpCode": "2xx"}}, "Health check matcher HTTP code '2xx' must be within '200-499'"),
+    ],
+)
+def test_a_health_check_that_cannot_be_is_refused(bench: Elb, stated: dict[str, Any], message: str) -> None:
+    group = bench.target_group()
+    assert bench.refused("elbv2", "ModifyTargetGroup", TargetGroupArn=group, **stated) == ("ValidationError", message)
+    new = {"Name": "new", "Protocol": "HTTP", "Port": 80, "VpcId": bench.vpc_id(), **stated}
+    assert bench.refused("elbv2", "CreateTargetGroup", **new) == ("ValidationError", message)
+
+
+def test_attributes_say_where_requests_go_and_which_are_not_obeyed(bench: Elb) -> None:
+    group, balancer = bench.target_group(), bench.balancer()
+    bench.listener(balancer, group)
+    assert routing_of(bench.region.state, group) == Routing()
+    assert routing_of(bench.region.state, "x") is None
+    fewest = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+
+    def put(**changes: str) -> None:
+        attributes = [{"Key": key, "Value": value} for key, value in changes.items()]
+        bench.elb("ModifyTargetGroupAttributes", TargetGroupArn=group, Attributes=attributes)
+
+    put(**{f"{fewest}.count": "2", f"{fewest}.percentage": "50", "stickiness.enabled": "true"})
+    idle = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
+    bench.elb("ModifyLoadBalancerAttributes", LoadBalancerArn=balancer, Attributes=[idle])
+    routing = routing_of(bench.region.state, group)
+    unheeded = ("stickiness.enabled=true", "idle_timeout.timeout_seconds=30")
+    assert routing == Routing(fewest=2, fewest_percent=50, unheeded=unheeded)
+    assert [routing.fewest_healthy(count) for count in (1, 4, 5)] == [2, 2, 3]
+    put(**{f"{fewest}.percentage": "off"})
+    wrong = [{"Key": f"{fewest}.count", "Value": "off"}]
+    assert bench.refused("elbv2", "ModifyTargetGroupAttributes", TargetGroupArn=group, Attributes=wrong) == (
+        "ValidationError",
+        f"'{fewest}.count' value 'off' must be between '1-1000' inclusive",
+    )
+
+
 def test_what_is_refused(bench: Elb) -> None:
     group, balancer = bench.target_group(), bench.balancer()
     stated = {"Name": "new", "Protocol": "HTTP", "Port": 80, "VpcId": bench.vpc_id()}
@@ -207,6 +316,10 @@ def test_what_is_refused(bench: Elb) -> None:
         f"Target group name '{'x' * 33}' cannot be longer than '32' characters",
     )
     assert refused("CreateTargetGroup", **{**stated, "Port": None}) == ("ValidationError", "A port must be specified")
+    assert refused("CreateTargetGroup", **{**stated, "ProtocolVersion": "GRPC"}) == (
+        "InvalidConfigurationRequest",
+        "Protocol version 'GRPC' is not supported here: targets speak HTTP1",
+    )
     assert refused("CreateTargetGroup", **{**stated, "VpcId": "vpc-1"}) == (
         "ValidationError",
         "The VPC ID 'vpc-1' is not found",

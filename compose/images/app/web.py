@@ -2,8 +2,9 @@
 
 usage: web.py PORT
 
-    GET /health     200
-    GET /slow?S     the same as any other, after S seconds
+    GET /health         200
+    GET /slow?S         the same as any other, after S seconds
+    GET /answer?CODE    the same, with another status code
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/slow":
             time.sleep(float(query or 0))
         body = f"{socket.gethostname()}\n".encode()
-        self.send_response(200)
+        self.send_response(int(query) if path == "/answer" else 200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

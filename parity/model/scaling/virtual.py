@@ -18,6 +18,7 @@ from parity.model.scaling.world import (
     Action,
     Checked,
     CreateImage,
+    CutOff,
     Deregister,
     Deregistered,
     ImageFailed,
@@ -83,6 +84,7 @@ class World:
             RemoveImage: self._nothing,
             Register: self._register,
             Deregister: self._deregister,
+            CutOff: self._nothing,
             Notify: self._notify,
         }
 
@@ -380,4 +382,4 @@ class World:
         self.notified.append((self.now_us, asked))
 
     def _nothing(self, asked: Action) -> None:
-        """A restart leaves an instance as it was, and an image that is forgotten is missed by nobody."""
+        """A restart leaves an instance as it was; an image that is forgotten, or a request, is missed by nobody."""

@@ -78,7 +78,14 @@ class Register(msgspec.Struct, frozen=True, tag=True):
 
 
 class Deregister(msgspec.Struct, frozen=True, tag=True):
-    """Have a load balancer send an instance no more; answered by `Deregistered` once it has none under way."""
+    """Have a load balancer send an instance no more; answered by `Deregistered` once it has none under way, if ever."""
+
+    target_group: str
+    instance_id: str
+
+
+class CutOff(msgspec.Struct, frozen=True, tag=True):
+    """Have a load balancer end what is under way at an instance that drained for long enough; not answered."""
 
     target_group: str
     instance_id: str
@@ -91,7 +98,9 @@ class Notify(msgspec.Struct, frozen=True, tag=True):
     message: dict[str, Any]
 
 
-Action = Launch | Terminate | Stop | Start | Reboot | CreateImage | RemoveImage | Register | Deregister | Notify
+Action = (
+    Launch | Terminate | Stop | Start | Reboot | CreateImage | RemoveImage | Register | Deregister | CutOff | Notify
+)
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):
@@ -138,12 +147,21 @@ class Checked(msgspec.Struct, frozen=True, tag=True):
 
 
 class TargetHealth(msgspec.Struct, frozen=True, tag=True):
-    """A load balancer's health check of an instance came out otherwise than before."""
+    """A load balancer's health check of an instance came out otherwise than before.
+
+    Args:
+        target_group: Whose check.
+        instance_id: Of which.
+        healthy: How.
+        reason: ELBv2's word for why it is not, such as `Target.Timeout`.
+        code: With `Target.ResponseCodeMismatch`: what it answered.
+    """
 
     target_group: str
     instance_id: str
     healthy: bool
     reason: str = ""
+    code: int = 0
 
 
 class Deregistered(msgspec.Struct, frozen=True, tag=True):

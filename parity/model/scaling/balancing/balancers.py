@@ -47,6 +47,11 @@ _APPLICATION_ATTRIBUTES = {
 }
 
 
+def default_attributes(kind: str) -> dict[str, str]:
+    """The attributes of a load balancer of a type that nobody changed."""
+    return _ATTRIBUTES | (_APPLICATION_ATTRIBUTES if kind == "application" else {})
+
+
 def _balancer_of(region: Region, arn: str) -> LoadBalancer:
     if arn not in region.state.load_balancers:
         raise ServiceError("LoadBalancerNotFound", f"Load balancers '[{arn}]' not found")
@@ -79,7 +84,7 @@ def _create(region: Region, request: Request) -> Answer:
             f"A load balancer with the same name '{name}' exists, but with different settings",
         )
     kind = _KINDS[given["Type"]]
-    given["Attributes"] = _ATTRIBUTES | (_APPLICATION_ATTRIBUTES if kind == "app" else {})
+    given["Attributes"] = default_attributes(given["Type"])
     balancer = LoadBalancer(
         arn=region.arn("elasticloadbalancing", f"loadbalancer/{kind}/{name}/{region.new_id('')[:16]}"),
         name=name,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from parity.errors import ServiceError
+from parity.model.scaling.balancing import health_checks
 from parity.model.scaling.balancing.targets import DELAY, target_group_of
 from parity.model.scaling.ec2.common import tag_list
 from parity.model.scaling.ec2.subnets import vpc_id
@@ -16,36 +16,7 @@ from parity.model.scaling.state import TargetGroup
 
 PAGE_MAX = 400
 _NAME = re.compile(r"(?!-)(?!.*-$)[A-Za-z0-9-]+")
-#: How targets are checked where nothing else is stated. Source: CreateTargetGroup in ELBv2's API reference.
-_COMMON = {
-    "HealthCheckEnabled": True,
-    "HealthCheckPort": "traffic-port",
-    "HealthCheckIntervalSeconds": 30,
-    "HealthyThresholdCount": 5,
-    "UnhealthyThresholdCount": 2,
-    "TargetType": "instance",
-    "IpAddressType": "ipv4",
-}
-_HTTP = {
-    "HealthCheckProtocol": "HTTP",
-    "HealthCheckPath": "/",
-    "HealthCheckTimeoutSeconds": 5,
-    "Matcher": {"HttpCode": "200"},
-    "ProtocolVersion": "HTTP1",
-}
-_OTHER = {"HealthCheckProtocol": "TCP", "HealthCheckTimeoutSeconds": 10}
-_HEALTH_CHECK = (
-    "HealthCheckProtocol",
-    "HealthCheckPort",
-    "HealthCheckPath",
-    "HealthCheckEnabled",
-    "HealthCheckIntervalSeconds",
-    "HealthCheckTimeoutSeconds",
-    "HealthyThresholdCount",
-    "UnhealthyThresholdCount",
-    "Matcher",
-)
-_SHOWN = (*_HEALTH_CHECK, "TargetType", "ProtocolVersion", "IpAddressType")
+_SHOWN = (*health_checks.MEMBERS, "TargetType", "ProtocolVersion", "IpAddressType")
 _ATTRIBUTES = {DELAY: "300", "stickiness.enabled": "false"}
 _HTTP_ATTRIBUTES = {
     "stickiness.type": "lb_cookie",
@@ -71,12 +42,20 @@ _ALL_ATTRIBUTES = {
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
 }
+_FEWEST = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
 #: Whole numbers and their bounds.
-_BOUNDS = {DELAY: (0, 3600), "slow_start.duration_seconds": (0, 900)}
+_BOUNDS = {
+    DELAY: (0, 3600),
+    "slow_start.duration_seconds": (0, 900),
+    f"{_FEWEST}.count": (1, 1000),
+    f"{_FEWEST}.percentage": (1, 100),
+}
 
 
-def _is_http(protocol: str) -> bool:
-    return protocol in ("HTTP", "HTTPS")
+def default_attributes(protocol: str) -> dict[str, str]:
+    """The attributes of a target group that nobody changed."""
+    own = _HTTP_ATTRIBUTES if protocol in health_checks.WEB else _OTHER_ATTRIBUTES
+    return {**_ATTRIBUTES, **own, **_ALL_ATTRIBUTES}
 
 
 @operation("elbv2", "CreateTargetGroup")
@@ -84,7 +63,6 @@ def _create(region: Region, request: Request) -> Answer:
     name = request["Name"]
     _check_name(name)
     given = _with_defaults(region, request)
-    _check_timeout(given)
     for existing in region.state.target_groups.values():
         if existing.name != name:
             continue
@@ -101,11 +79,7 @@ def _create(region: Region, request: Request) -> Answer:
         port=given["Port"],
         protocol=protocol,
         given=given,
-        attributes={
-            **_ATTRIBUTES,
-            **(_HTTP_ATTRIBUTES if _is_http(protocol) else _OTHER_ATTRIBUTES),
-            **_ALL_ATTRIBUTES,
-        },
+        attributes=default_attributes(protocol),
         tags={tag["Key"]: tag.get("Value", "") for tag in request.get("Tags") or ()},
     )
     region.state.target_groups[group.arn] = group
@@ -135,19 +109,16 @@ def _with_defaults(region: Region, request: Request) -> dict[str, Any]:
             raise ServiceError("ValidationError", f"A {words} must be specified")
     if request["VpcId"] != vpc_id(region):
         raise ServiceError("ValidationError", f"The VPC ID '{request['VpcId']}' is not found")
-    defaults = _COMMON | (_HTTP if _is_http(request["Protocol"]) else _OTHER)
-    if not _is_http(request["Protocol"]) and _is_http(request.get("HealthCheckProtocol", "")):
-        defaults |= {"HealthCheckPath": "/", "HealthCheckTimeoutSeconds": 6, "Matcher": {"HttpCode": "200-399"}}
-    return defaults | {key: value for key, value in request.items() if key != "Tags"}
-
-
-def _check_timeout(given: Mapping[str, Any]) -> None:
-    timeout_s, interval_s = given["HealthCheckTimeoutSeconds"], given["HealthCheckIntervalSeconds"]
-    if timeout_s > interval_s or (timeout_s == interval_s and _is_http(given["Protocol"])):
-        than = "smaller than" if _is_http(given["Protocol"]) else "smaller than or equal to"
-        raise ServiceError(
-            "ValidationError", f"Health check timeout '{timeout_s}' must be {than} the interval '{interval_s}'"
-        )
+    protocol = request["Protocol"]
+    given = {"TargetType": kind, "IpAddressType": "ipv4", **{key: request[key] for key in request if key != "Tags"}}
+    if protocol in health_checks.WEB:
+        given.setdefault("ProtocolVersion", "HTTP1")
+        if given["ProtocolVersion"] != "HTTP1":
+            raise ServiceError(
+                "InvalidConfigurationRequest",
+                f"Protocol version '{given['ProtocolVersion']}' is not supported here: targets speak HTTP1",
+            )
+    return health_checks.with_defaults(protocol, given)
 
 
 @operation("elbv2", "DescribeTargetGroups", reads=True)
@@ -173,9 +144,8 @@ def _describe(region: Region, request: Request) -> Answer:
 @operation("elbv2", "ModifyTargetGroup")
 def _modify(region: Region, request: Request) -> Answer:
     group = target_group_of(region, request["TargetGroupArn"])
-    given = group.given | {key: request[key] for key in _HEALTH_CHECK if key in request}
-    _check_timeout(given)
-    group.given = given
+    changes = {key: request[key] for key in health_checks.MEMBERS if key in request}
+    group.given = health_checks.changed(group.protocol, group.given, changes)
     return {"TargetGroups": [_shown(region, group)]}
 
 
@@ -201,8 +171,10 @@ def _modify_attributes(region: Region, request: Request) -> Answer:
     for key, value in changes.items():
         if key not in group.attributes:
             raise ServiceError("ValidationError", f"Target group attribute key '{key}' is not recognized")
-        low, high = _BOUNDS.get(key, (0, 0))
-        if high and not (value.isascii() and value.isdecimal() and low <= int(value) <= high):
+        if key not in _BOUNDS or (value == "off" and _ALL_ATTRIBUTES.get(key) == "off"):
+            continue
+        low, high = _BOUNDS[key]
+        if not (value.isascii() and value.isdecimal() and low <= int(value) <= high):
             raise ServiceError("ValidationError", f"'{key}' value '{value}' must be between '{low}-{high}' inclusive")
     group.attributes.update(changes)
     return {"Attributes": tag_list(group.attributes)}

@@ -9,7 +9,7 @@ from parity.errors import ServiceError
 from parity.model.scaling.groups import machines
 from parity.model.scaling.region import Answer, Region, Request, fact, operation, timer
 from parity.model.scaling.state import SECOND_US, Instance, Target, TargetGroup
-from parity.model.scaling.world import Deregister, Deregistered, Register, TargetHealth
+from parity.model.scaling.world import CutOff, Deregister, Deregistered, Register, TargetHealth
 
 DELAY = "deregistration_delay.timeout_seconds"
 #: Called when a target's health came out otherwise than before.
@@ -20,7 +20,6 @@ ON_DRAINED: list[Callable[[Region, TargetGroup, str], None]] = []
 _DESCRIPTIONS = {
     "Elb.RegistrationInProgress": "Target registration is in progress",
     "Elb.InitialHealthChecking": "Initial health checks in progress",
-    "Target.ResponseCodeMismatch": "Health checks failed with these codes: [502]",
     "Target.Timeout": "Request timed out",
     "Target.FailedHealthChecks": "Health checks failed",
     "Target.NotRegistered": "Target is not registered to the target group",
@@ -126,6 +125,7 @@ def _take_health(region: Region, told: TargetHealth) -> None:
         return
     target.state = "healthy" if told.healthy else "unhealthy"
     target.reason = "" if told.healthy else told.reason or "Target.FailedHealthChecks"
+    target.code = 0 if told.healthy else told.code
     _tell_health(region, group, target)
 
 
@@ -143,6 +143,7 @@ def _drained(region: Region, arn: str, instance_id: str) -> None:
     group = region.state.target_groups.get(arn)
     target = group.targets.get(instance_id) if group else None
     if group and target and target.state == "draining" and target.drained_us <= region.now_us:
+        region.act(CutOff(arn, instance_id))
         _end(region, group, instance_id)
 
 
@@ -222,12 +223,18 @@ def _shown(group: TargetGroup, target: Target) -> dict[str, Any]:
     port = group.given.get("HealthCheckPort", "traffic-port")
     health = {"State": target.state}
     if target.reason:
-        health |= {"Reason": target.reason, "Description": _DESCRIPTIONS.get(target.reason, target.reason)}
+        health |= {"Reason": target.reason, "Description": _description(target)}
     return {
         "Target": {"Id": target.instance_id, "Port": target.port},
         "HealthCheckPort": str(target.port) if port == "traffic-port" else port,
         "TargetHealth": health,
     }
+
+
+def _description(target: Target) -> str:
+    if target.reason == "Target.ResponseCodeMismatch" and target.code:
+        return f"Health checks failed with these codes: [{target.code}]"
+    return _DESCRIPTIONS.get(target.reason, "Health checks failed")
 
 
 machines.ON_DOWN.append(_went_down)

@@ -14,6 +14,8 @@ class Target(msgspec.Struct):
     port: int
     state: str = "initial"
     reason: str = ""
+    #: What it answered a health check that it fails by that.
+    code: int = 0
     #: While it drains: when that is over whatever is still under way.
     drained_us: int = 0
 
