@@ -244,6 +244,7 @@ class Controller:
             try:
                 self._step(self._told_since())
             except Exception:
+                # A defect in one thing must not end the thread, and with it time: what is due next happens.
                 log.exception("what was due or told was not taken in as it should be")
             self._looks_us = self._region.due_us()
 
@@ -360,4 +361,5 @@ def _happen(region: Region, entry: Called | Stepped) -> None:
     except ParityError:
         raise
     except Exception:
+        # It is replayed because it may have changed something; that it breaks off again is what makes it the same.
         log.exception("broke off when it happened first, and does again: %r", entry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from scaling_policy_world import MINUTE, World
@@ -108,6 +110,29 @@ def test_the_user_guide_s_step_example():
         "a monitor alarm low in state ALARM triggered policy in changing the desired capacity from 13 to 10."
         in (causes(world)[0])
     )
+
+
+def test_activities_show_the_alarm_that_caused_them():
+    """Every instance of a scale-out, each way to be there or not; what a user asked for shows none."""
+    world = World()
+    world.group(sizes=(1, 20, 2))
+    world.alarm("high", ">=", 50, world.steps("out", [(0.0, None, 2)], EstimatedInstanceWarmup=0))
+    world.minute(Load=60)
+    world.pass_time(10)
+    world.call("SetDesiredCapacity", AutoScalingGroupName="g", DesiredCapacity=5)
+    told = world.call("DescribeScalingActivities", AutoScalingGroupName="g")["Activities"]
+    details = [json.loads(activity["Details"]) for activity in told]
+    by_alarm = [each["InvokingAlarms"] for each in details if "InvokingAlarms" in each]
+    assert len(details) == 5
+    assert len(by_alarm) == 2
+    ((shown,), _) = by_alarm
+    assert (shown["AlarmName"], shown["OldStateValue"], shown["NewStateValue"]) == (
+        "high",
+        "INSUFFICIENT_DATA",
+        "ALARM",
+    )
+    assert (shown["Trigger"]["MetricName"], shown["Trigger"]["Threshold"]) == ("Load", 50)
+    assert shown["StateChangeTime"] == world.state.alarms["high"].changed_us // 1000
 
 
 def test_a_percentage_and_its_magnitude():
