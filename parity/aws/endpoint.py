@@ -26,8 +26,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 T = TypeVar("T")
-#: The largest body that is taken in; it is in memory, which S3 proper does not need.
-BODY_BYTES_MAX = 1 << 30
+#: The largest body that is taken in, since it is in memory; what is larger for S3 comes in parts.
+BODY_BYTES_MAX = 256 << 20
 #: Headers that say what is asked.
 TELLING = {b"authorization", b"content-encoding", b"host", b"x-amz-target"}
 
