@@ -16,7 +16,7 @@ from parity.aws.others import Others
 from parity.aws.status import clock_status, status
 from parity.aws.wire.answers import Reply, answered, refused
 from parity.aws.wire.requests import Asked, asked, parameters
-from parity.errors import NotReadyError, ServiceError
+from parity.errors import NotReadyError, ParityError, ServiceError
 from parity.model.scaling.api import OPERATIONS
 from parity.model.scaling.region import Answer, Request
 from parity.model.scaling.state import State
@@ -103,6 +103,10 @@ class Api:
             if refusal.code in {"InvalidAction", "UnknownOperationException", "NotImplemented", "UnknownParameter"}:
                 log.warning("%s: %s", request.service, refusal.message)
             return refused(request, refusal, request_id)
+        except ParityError as problem:
+            # What went wrong is no defect and is named, such as a full disk on which nothing can be kept.
+            log.error("%s of %s could not be done: %s", request.operation, request.service, problem)  # noqa: TRY400
+            return refused(request, ServiceError("InternalFailure", str(problem), status=500), request_id)
         except Exception:
             # A defect, whatever it raised, is one caller's 500 and a line in the log; the others are answered.
             log.exception("%s of %s broke off", request.operation, request.service)

@@ -22,7 +22,7 @@ from parity.aws.fleet import PaperFleet
 from parity.aws.notifier import Notifier, subject
 from parity.aws.others import Others, signed
 from parity.aws.server import Server, loopback_socket
-from parity.errors import ServiceError
+from parity.errors import RecordError, ServiceError
 from parity.model.scaling import region as registry
 from parity.model.scaling.region import Region
 from parity.model.scaling.state import State
@@ -101,6 +101,13 @@ def test_refusals_defects_and_what_is_not_modelled(served, operations, caplog):
     with pytest.raises(ClientError, match=r"\(InternalFailure\).*defect of parity"):
         autoscaling.describe_tags()
     assert "DescribeTags of autoscaling broke off" in caplog.text
+
+    def be_full(region, request):
+        raise RecordError("the journal cannot be written: No space left on device")
+
+    operations("autoscaling", "DescribePolicies", be_full)
+    with pytest.raises(ClientError, match=r"\(InternalFailure\).*No space left on device"):
+        autoscaling.describe_policies()
     with pytest.raises(ClientError, match=r"\(NotImplemented\).*CreateVpc of ec2 is an operation of AWS") as refusal:
         client("ec2", url).create_vpc(CidrBlock="10.0.0.0/16")
     assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
@@ -199,10 +206,12 @@ def test_the_clock_is_told_and_set_forward(served):
     assert status == 200
     assert after["offset_s"] == pytest.approx(3600, abs=DEADLINE_S)
     assert controller.clock.now_us() - before["now_us"] >= 3600_000_000
-    for wrong in ({"advance_s": -1}, {"advance_s": "soon"}, {}):
+    for wrong in ({"advance_s": -1}, {"advance_s": "soon"}, {}, {"advance_s": 1e12}, {"advance_s": 1e300}):
         status, refused = get(f"{url}/_parity/clock", wrong)
         assert status == 400
         assert "advance_s" in refused["error"]
+    # Beyond the end of times nothing could be told, ever again.
+    assert get(f"{url}/_parity/clock")[0] == 200
 
 
 def test_health_and_status_are_told_and_nothing_else(served):
