@@ -23,6 +23,8 @@ T = TypeVar("T")
 SECOND_US = 1_000_000
 #: How long time travel waits for what is under way before it goes on.
 PATIENCE_S = 120.0
+#: The longest journey. Times have an end, at which nothing could be told any more, and there is no way back from there.
+JOURNEY_S_MAX = 366 * 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +165,7 @@ class Controller:
         containers seconds takes no time of the region's, and every length of a journey gives the same.
 
         Args:
-            duration_s: How far to go.
+            duration_s: How far to go; a year at most.
             patience_s: How long the fleet may take each time.
 
         Returns:
@@ -171,10 +173,10 @@ class Controller:
 
         Raises:
             NotReadyError: The fleet took longer. The time is what it had come to.
-            ValueError: Time does not go back.
+            ValueError: It is too far, or back.
         """
-        if not 0 <= duration_s < float("inf"):
-            raise ValueError(f"time goes forward by a number of seconds of 0 or more, not by {duration_s}")
+        if not 0 <= duration_s <= JOURNEY_S_MAX:
+            raise ValueError(f"time goes forward, by {JOURNEY_S_MAX:.0f} seconds at most, not by {duration_s}")
         with self._travel:
             try:
                 with self._clock.hold():
@@ -244,6 +246,7 @@ class Controller:
             try:
                 self._step(self._told_since())
             except Exception:
+                # A defect in one thing must not end the thread, and with it time: what is due next happens.
                 log.exception("what was due or told was not taken in as it should be")
             self._looks_us = self._region.due_us()
 
@@ -360,4 +363,5 @@ def _happen(region: Region, entry: Called | Stepped) -> None:
     except ParityError:
         raise
     except Exception:
+        # It is replayed because it may have changed something; that it breaks off again is what makes it the same.
         log.exception("broke off when it happened first, and does again: %r", entry)

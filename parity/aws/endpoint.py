@@ -16,7 +16,7 @@ from parity.aws.others import Others
 from parity.aws.status import clock_status, status
 from parity.aws.wire.answers import Reply, answered, refused
 from parity.aws.wire.requests import Asked, asked, parameters
-from parity.errors import NotReadyError, ServiceError
+from parity.errors import NotReadyError, ParityError, ServiceError
 from parity.model.scaling.api import OPERATIONS
 from parity.model.scaling.region import Answer, Request
 from parity.model.scaling.state import State
@@ -26,6 +26,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 T = TypeVar("T")
+#: The largest body that is taken in, since it is in memory; what is larger for S3 comes in parts.
+BODY_BYTES_MAX = 256 << 20
 #: Headers that say what is asked.
 TELLING = {b"authorization", b"content-encoding", b"host", b"x-amz-target"}
 
@@ -63,7 +65,11 @@ class Api:
         """Answer a request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"only HTTP is answered, not {scope['type']}")
-        body = await read_body(receive)
+        try:
+            body = await read_body(receive)
+        except ServiceError as refusal:
+            await send_reply(send, scope["method"], _unread(refusal))
+            return
         if body is not None:
             await send_reply(send, scope["method"], await self._reply(scope, body))
 
@@ -97,7 +103,12 @@ class Api:
             if refusal.code in {"InvalidAction", "UnknownOperationException", "NotImplemented", "UnknownParameter"}:
                 log.warning("%s: %s", request.service, refusal.message)
             return refused(request, refusal, request_id)
+        except ParityError as problem:
+            # What went wrong is no defect and is named, such as a full disk on which nothing can be kept.
+            log.error("%s of %s could not be done: %s", request.operation, request.service, problem)  # noqa: TRY400
+            return refused(request, ServiceError("InternalFailure", str(problem), status=500), request_id)
         except Exception:
+            # A defect, whatever it raised, is one caller's 500 and a line in the log; the others are answered.
             log.exception("%s of %s broke off", request.operation, request.service)
             said = f"The request broke off, which is a defect of parity: see its log for {request_id}."
             return refused(request, ServiceError("InternalFailure", said, status=500), request_id)
@@ -177,16 +188,31 @@ def _new_id() -> str:
     return f"{_IDS_BEGIN}{next(_COUNTED):012x}"
 
 
-async def read_body(receive: Receive) -> bytes | None:
-    """All of a request's body; None when the client went away."""
-    chunks = []
+async def read_body(receive: Receive, *, most_bytes: int = BODY_BYTES_MAX) -> bytes | None:
+    """All of a request's body; None when the client went away.
+
+    Raises:
+        ServiceError: It is larger. The rest of it was not read.
+    """
+    chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > most_bytes:
+            raise ServiceError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+def _unread(refusal: ServiceError) -> Reply:
+    """A refusal of a request of which not all was read: the connection is of no more use."""
+    log.warning("a request was refused: %s", refusal.message)
+    text = f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
+    headers = {"content-type": "application/xml", "connection": "close"}
+    return Reply(status=refusal.status, headers=headers, body=text.encode())
 
 
 async def send_reply(send: Send, method: str, reply: Reply) -> None:

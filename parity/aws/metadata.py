@@ -22,6 +22,7 @@ import msgspec
 from parity.aws.endpoint import Receive, Regional, Scope, Send, read_body, send_reply
 from parity.aws.times import iso_second
 from parity.aws.wire.answers import Reply
+from parity.errors import ServiceError
 from parity.model.scaling.state import Instance, Member, State
 
 #: A token's longest life.
@@ -29,7 +30,16 @@ TTL_S_MAX = 21_600
 #: How long is waited for the address of an instance that asks while it is being started.
 PATIENCE_S = 5.0
 _VERSION = re.compile(r"latest|1\.0|20\d\d-\d\d-\d\d")
-_TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+#: Nothing that is asked here has a body of any size.
+_BODY_BYTES_MAX = 1 << 16
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Request Entity Too Large",
+}
 _ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 #: Names and what they hold: a text, or further names.
@@ -72,7 +82,15 @@ class Metadata:
         """Answer a request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"only HTTP is answered, not {scope['type']}")
-        if await read_body(receive) is not None:
+        try:
+            body = await read_body(receive, most_bytes=_BODY_BYTES_MAX)
+        except ServiceError:
+            refusal = _refusal(413)
+            # Not all of the request was read, so the connection is of no more use.
+            refusal.headers["connection"] = "close"
+            await send_reply(send, scope["method"], refusal)
+            return
+        if body is not None:
             await send_reply(send, scope["method"], await self._answer(scope))
 
     async def _answer(self, scope: Scope) -> Reply:

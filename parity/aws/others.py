@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+from botocore.model import OperationNotFoundError
+
 from parity.aws.buckets import Buckets
 from parity.aws.wire.answers import Reply
+from parity.aws.wire.xml import escape
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: moto keeps everything in memory and is bound by Python's lock; more threads answer no faster.
@@ -72,9 +76,14 @@ class Others:
                 close()
             if self._buckets and started[0] < 300 and method not in {"GET", "HEAD"}:
                 self._keep(self._buckets, environ)
+        except OperationNotFoundError as problem:
+            return _refused(environ, "InvalidAction", f"The action {problem} is not valid for this web service.", 400)
+        except NotImplementedError as problem:
+            return _refused(environ, "NotImplemented", f"moto says of it: {problem}", 501)
         except Exception:
+            # moto has hundreds of services, and says of none what it raises at a request it was not made for.
             log.exception("moto broke off at %s %s", method, target)
-            return Reply(status=500, headers={"content-type": "text/plain"}, body=b"moto broke off; see the log\n")
+            return _refused(environ, "InternalFailure", "moto broke off: see the log of the endpoint.", 500)
         return Reply(status=started[0], headers=started[1], body=content)
 
     def objects(self, bucket: str) -> dict[str, bytes]:
@@ -94,8 +103,7 @@ class Others:
 
     def _keep(self, buckets: Buckets, environ: Mapping[str, Any]) -> None:
         """Have on disk what a request changed in S3."""
-        signed_for = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if signed_for and signed_for[1] != "s3":
+        if _service(environ) not in {"", "s3"}:
             return
         path, _, query = environ["RAW_URI"].partition("?")
         tagged = "tagging" in query or "HTTP_X_AMZ_TAGGING" in environ
@@ -151,6 +159,25 @@ def _environ(method: str, target: str, headers: Iterable[tuple[str, str]], body:
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     environ["CONTENT_LENGTH"] = str(len(body))
     return environ
+
+
+def _refused(environ: Mapping[str, Any], code: str, message: str, status: int) -> Reply:
+    """What moto does not say itself, as clients read it: in JSON where they name the operation in a header."""
+    log.warning("%s refused: %s", environ.get("HTTP_X_AMZ_TARGET") or _service(environ) or "a request", message)
+    if "HTTP_X_AMZ_TARGET" in environ:
+        name = "UnknownOperationException" if code == "InvalidAction" else code
+        content = msgspec.json.encode({"__type": name, "message": message})
+        return Reply(status=status, headers={"content-type": "application/x-amz-json-1.0"}, body=content)
+    kind = "Sender" if status < 500 else "Receiver"
+    error = f"<Type>{kind}</Type><Code>{code}</Code><Message>{escape(message)}</Message>"
+    text = f"<ErrorResponse><Error>{error}</Error><RequestId/></ErrorResponse>"
+    return Reply(status=status, headers={"content-type": "text/xml"}, body=text.encode())
+
+
+def _service(environ: Mapping[str, Any]) -> str:
+    """The service in the scope of a signature; empty where there is none."""
+    signed_for = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return signed_for[1] if signed_for else ""
 
 
 def signed(service: str, region: str) -> Mapping[str, str]:

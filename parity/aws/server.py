@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -20,6 +21,8 @@ PORTS_TRIED = 10
 LOOPBACK = "127.0.0.1"
 #: How long requests that are being answered may take once the server is to end.
 GRACE_S = 2
+#: How long a client that has begun a request, or only a connection, may say nothing more.
+SILENCE_S = 60.0
 #: The longest line that the PROXY protocol has.
 PROXY_LINE_MAX = 107
 
@@ -73,7 +76,7 @@ class Server:
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http=_Relayed if relayed else "httptools",
+            http=_Relayed if relayed else _Bounded,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -132,7 +135,51 @@ def source_of(line: bytes) -> tuple[str, int] | None:
     return fields[2], int(fields[4])
 
 
-class _Relayed(HttpToolsProtocol):
+class _Bounded(HttpToolsProtocol):
+    """HTTP that lets go of who begins a request and does not go on: such connections would be kept for ever.
+
+    Between two requests uvicorn has a bound of its own, and for what is being answered there is none.
+    """
+
+    _given_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A first request is expected."""
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Whoever goes on has as much time again."""
+        if self._given_up is not None:
+            self._expect()
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """The rest of it is expected."""
+        self._expect()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Nothing is expected any more."""
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing will come."""
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        self._expect_nothing()
+        self._given_up = self.loop.call_later(SILENCE_S, self.transport.abort)
+
+    def _expect_nothing(self) -> None:
+        if self._given_up is not None:
+            self._given_up.cancel()
+            self._given_up = None
+
+
+class _Relayed(_Bounded):
     """HTTP after the line that says where a connection came from: `PROXY TCP4 10.1.0.5 169.254.169.254 40312 80`.
 
     Source: HAProxy's "The PROXY protocol", version 1.

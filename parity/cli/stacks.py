@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shutil
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from parity.cli.endpoint import KeptName
 from parity.cli.show import Screen
 from parity.cli.standing import shown, standing
 from parity.errors import EngineError, ParityError, StackError
@@ -96,13 +98,15 @@ def status(
         return
     elif not watch:
         screen.show(shown(rows))
-    if watch and as_json:
-        _write_changes(rows)
-    elif watch:
-        with screen.live() as show:
-            while True:
-                show(shown(standing()))
-                time.sleep(_WATCH_S)
+    # Ctrl-C is how watching ends, and interrupts nothing.
+    with contextlib.suppress(KeyboardInterrupt):
+        if watch and as_json:
+            _write_changes(rows)
+        elif watch:
+            with screen.live() as show:
+                while True:
+                    show(shown(standing()))
+                    time.sleep(_WATCH_S)
 
 
 def _write_changes(rows: list[dict[str, Any]]) -> None:
@@ -124,21 +128,23 @@ def logs(
     service: Annotated[str, typer.Argument(help="One service, an instance, or `endpoint`; all if not given.")] = "",
     *,
     tail: Annotated[int, typer.Option(help="Lines of each.")] = 50,
+    stack: KeptName = "",
 ) -> None:
     """Show the last lines of the kept stacks' services, instances, and AWS endpoint."""
     found = False
-    for stack in kept():
-        for name, container in sorted(_containers(stack.stack_id).items()):
+    for one in kept(stack):
+        for name, container in sorted(_containers(one.stack_id).items()):
             if service in {"", name, container.labels.get(owner.LABEL_ROLE)}:
                 found = True
                 with translated(f"read the log of {name}"):
                     text = container.logs(tail=tail).decode(errors="replace")
                 _write_log(name, text.splitlines())
-        if service in {"", "endpoint"} and stack.log.is_file():
+        if service in {"", "endpoint"} and one.log.is_file():
             found = True
-            _write_log("endpoint", stack.log.read_text(errors="replace").splitlines()[-tail:])
+            _write_log("endpoint", one.log.read_text(errors="replace").splitlines()[-tail:])
     if not found:
-        raise StackError(f"no kept stack has a service {service!r}" if service else "no stack is kept")
+        which = f"stack {stack} is kept" if stack else "stack is kept"
+        raise StackError(f"no kept stack has a service {service!r}" if service else f"no {which}")
 
 
 def _write_log(name: str, lines: list[str]) -> None:

@@ -33,7 +33,10 @@ def standing() -> list[Row]:
 def shown(rows: Sequence[Row]) -> RenderableType:
     """Rows as people read them."""
     parts: list[RenderableType] = []
-    for kind, columns in _COLUMNS.items():
+    # Groups and queues of several stacks are called alike.
+    of_which = ("stack",) if len({row["stack"] for row in rows}) > 1 else ()
+    for kind, own in _COLUMNS.items():
+        columns = own if "stack" in own else (*of_which, *own)
         of_kind = [row for row in rows if row["kind"] == kind]
         if not of_kind:
             continue
@@ -76,6 +79,8 @@ def _of_stack(stack: Kept) -> Iterator[Row]:
             service = container.labels.get("com.docker.compose.service") or str(container.name)
             yield {"kind": "service", "service": service, "state": container.status, "ports": ports}
     if stack.address is None:
+        said = f"none is served; `parity up {stack.name}` starts one"
+        yield {"kind": "endpoint", "url": said, "region": "", "clock": "", "offset_s": 0.0}
         return
     try:
         told, own = ask(stack.address, "status"), ask(stack.address, "stack")

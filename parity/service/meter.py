@@ -78,8 +78,8 @@ class Meter:
             self._ended.wait(pause_s)
 
     def _look(self) -> None:
-        self._processor.notice(self._groups())
         try:
+            self._processor.notice(self._groups())
             self._depths = self._backlog.look(now_s=time.monotonic())
             self._remark("")
         except ParityError as error:
@@ -89,6 +89,7 @@ class Meter:
     def _measure(self) -> None:
         for point in self._requests():
             self._tell(point)
+        # What keeps it from being measured is said when it is looked at.
         with contextlib.suppress(ParityError):
             for point in self._processor.measure(self._groups()) + measured(self._depths):
                 self._tell(point)
@@ -96,5 +97,5 @@ class Meter:
     def _remark(self, wrong: str) -> None:
         """Say once what is wrong, and once that it is over."""
         if bool(wrong) != bool(self._wrong):
-            self._say(f"the queues cannot be measured: {wrong}" if wrong else "the queues can be measured again")
+            self._say(f"what alarms look at cannot be measured: {wrong}" if wrong else "it can be measured again")
         self._wrong = wrong

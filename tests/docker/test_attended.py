@@ -176,7 +176,8 @@ def test_killed_during_a_scale_out(kept: Kept) -> None:
     kept.resize(10)
     awaited("a first launch", lambda: len(kept.containers()) > 2)
     os.kill(kept.attendant, signal.SIGKILL)
-    assert not kept.status("endpoint")
+    (gone,) = kept.status("endpoint")
+    assert gone["url"] == f"none is served; `parity up {kept.name}` starts one"
     before = kept.environment
     kept.up()
     assert kept.environment == before, "whoever evaluated parity env goes on"

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.error import HTTPError
 
 import boto3
@@ -14,14 +14,15 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from parity.aws import endpoint, server
 from parity.aws.clock import Clock
 from parity.aws.controller import Controller
 from parity.aws.endpoint import Endpoint
 from parity.aws.fleet import PaperFleet
 from parity.aws.notifier import Notifier, subject
-from parity.aws.others import Others
+from parity.aws.others import Others, signed
 from parity.aws.server import Server, loopback_socket
-from parity.errors import ServiceError
+from parity.errors import RecordError, ServiceError
 from parity.model.scaling import region as registry
 from parity.model.scaling.region import Region
 from parity.model.scaling.state import State
@@ -55,8 +56,8 @@ def served(others):
         told = []
         controller = Controller(Region(State(seed=1, now_us=0)), PaperFleet(told.append), Clock(), None)
         stack.enter_context(controller)
-        server = stack.enter_context(Server(Endpoint(controller, others), [loopback_socket(0)]))
-        yield controller, server.url
+        listening = stack.enter_context(Server(Endpoint(controller, others), [loopback_socket(0)]))
+        yield controller, listening.url
 
 
 def client(service, url, **more):
@@ -100,6 +101,13 @@ def test_refusals_defects_and_what_is_not_modelled(served, operations, caplog):
     with pytest.raises(ClientError, match=r"\(InternalFailure\).*defect of parity"):
         autoscaling.describe_tags()
     assert "DescribeTags of autoscaling broke off" in caplog.text
+
+    def be_full(region, request):
+        raise RecordError("the journal cannot be written: No space left on device")
+
+    operations("autoscaling", "DescribePolicies", be_full)
+    with pytest.raises(ClientError, match=r"\(InternalFailure\).*No space left on device"):
+        autoscaling.describe_policies()
     with pytest.raises(ClientError, match=r"\(NotImplemented\).*CreateVpc of ec2 is an operation of AWS") as refusal:
         client("ec2", url).create_vpc(CidrBlock="10.0.0.0/16")
     assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
@@ -198,10 +206,12 @@ def test_the_clock_is_told_and_set_forward(served):
     assert status == 200
     assert after["offset_s"] == pytest.approx(3600, abs=DEADLINE_S)
     assert controller.clock.now_us() - before["now_us"] >= 3600_000_000
-    for wrong in ({"advance_s": -1}, {"advance_s": "soon"}, {}):
+    for wrong in ({"advance_s": -1}, {"advance_s": "soon"}, {}, {"advance_s": 1e12}, {"advance_s": 1e300}):
         status, refused = get(f"{url}/_parity/clock", wrong)
         assert status == 400
         assert "advance_s" in refused["error"]
+    # Beyond the end of times nothing could be told, ever again.
+    assert get(f"{url}/_parity/clock")[0] == 200
 
 
 def test_health_and_status_are_told_and_nothing_else(served):
@@ -229,6 +239,61 @@ def test_a_client_that_goes_away_within_its_request_harms_nobody(served):
     with socket.create_connection(("127.0.0.1", port)) as half:
         half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nAction=")
     assert get(f"{url}/_parity/health")[0] == 200
+
+
+def let_go(url, said):
+    """Begin a request, and wait until the endpoint ends the connection."""
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=DEADLINE_S) as half:
+        half.sendall(said)
+        with suppress(ConnectionResetError):
+            assert half.recv(100) == b""
+
+
+def test_who_begins_a_request_and_says_nothing_more_is_let_go(served, monkeypatch):
+    """Else such connections pile up until no other is accepted."""
+    monkeypatch.setattr(server, "SILENCE_S", 0.2)
+    _, url = served
+    for said in (b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nAction="):
+        let_go(url, said)
+
+
+def test_who_waits_for_an_answer_is_not_let_go(served, monkeypatch):
+    """It may take longer: here, until somebody else who said nothing was let go."""
+    monkeypatch.setattr(server, "SILENCE_S", 0.1)
+    controller, url = served
+    controller.wait_idle = lambda _patience_s: let_go(url, b"")
+    assert get(f"{url}/_parity/clock", {"advance_s": 60})[0] == 200
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(served, monkeypatch):
+    monkeypatch.setattr(endpoint.read_body, "__kwdefaults__", {"most_bytes": 1000})
+    _, url = served
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=DEADLINE_S) as sender:
+        sender.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + b"x" * 1001)
+        answer = b"".join(iter(lambda: sender.recv(1000), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"<Code>EntityTooLarge</Code>" in answer
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "said"),
+    [
+        ("sns", "", (400, b"<Code>InvalidAction</Code>")),
+        ("sqs", "AmazonSQS.Nonsense", (400, b'"__type":"UnknownOperationException"')),
+        ("ssm", "AmazonSSM.CreateActivation", (501, b'"__type":"NotImplemented"')),
+        ("nobody", "Nobody.Nothing", (500, b'"__type":"InternalFailure"')),
+    ],
+)
+def test_what_moto_does_not_know_is_refused_as_aws_does_and_logged(served, caplog, service, target, said):
+    _, url = served
+    headers = dict(signed(service, "us-east-1")) | ({"X-Amz-Target": target} if target else {})
+    body = b"{}" if target else b"Action=Nonsense&Version=2010-03-31"
+    request = urllib.request.Request(url, data=body, headers=headers)
+    with pytest.raises(HTTPError) as refusal, urllib.request.urlopen(request, timeout=DEADLINE_S):
+        pass
+    assert refusal.value.code == said[0]
+    assert said[1] in refusal.value.read()
+    assert " refused: " in caplog.text
 
 
 def test_a_journey_of_time_does_not_hold_up_other_requests(served, operations):

@@ -16,7 +16,7 @@ from parity.aws.wire.answers import answered, refused
 from parity.aws.wire.checks import check_request
 from parity.aws.wire.form import tree
 from parity.aws.wire.models import operation_model, service_model
-from parity.aws.wire.requests import Asked, asked, parameters
+from parity.aws.wire.requests import BODY_BYTES_MAX, Asked, asked, parameters
 from parity.errors import ServiceError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -322,7 +322,7 @@ def test_a_request_that_is_not_signed_is_known_by_its_version_or_host():
 )
 def test_what_is_not_modelled_is_left_to_others(path, text, headers):
     if signed := headers.get("authorization"):
-        headers = {"authorization": f"AWS4-HMAC-SHA256 Credential=k/20200101/us-east-1/{signed}/aws4_request, x"}
+        headers = signed_as(signed)
     assert asked(path, "", headers, text.encode()) is None
 
 
@@ -335,6 +335,10 @@ def refusal_of(request):
 def test_unknown_actions_and_parameters():
     assert refusal_of(form("Action=Nonsense&Version=2011-01-01")) == (
         "InvalidAction",
+        "Could not find operation Nonsense for version 2011-01-01",
+    )
+    assert refusal_of(form("Action=Nonsense&Version=2016-11-15")) == (
+        "InvalidAction",
         "The action Nonsense is not valid for this web service.",
     )
     assert refusal_of(form("Action=DescribeInstances&Item.1=x&Version=2016-11-15")) == (
@@ -343,6 +347,30 @@ def test_unknown_actions_and_parameters():
     )
     request = form("Action=SetDesiredCapacity&AutoScalingGroupName=g&DesiredCapacity=2&Strange=1&Version=2011-01-01")
     assert parameters(request) == ({"AutoScalingGroupName": "g", "DesiredCapacity": 2}, ["Strange"])
+
+
+def signed_as(service):
+    return {"authorization": f"AWS4-HMAC-SHA256 Credential=k/20200101/us-east-1/{service}/aws4_request, x"}
+
+
+def test_another_version_of_a_service_is_not_answered_by_anybody_else():
+    """moto has Auto Scaling and EC2 too, with nothing in them: a script would read that there is no group."""
+    for version in ("1999-01-01", "2016-11-15"):
+        request = form(f"Action=DescribeTags&Version={version}", signed_as("autoscaling"))
+        assert refusal_of(request) == ("InvalidAction", f"Could not find operation DescribeTags for version {version}")
+    older = form("Action=DescribeInstances&Version=2014-10-01", signed_as("ec2"))
+    assert parameters(older) == ({}, [])
+
+
+def test_a_body_has_a_bound():
+    form("Action=DescribeTags&Version=2011-01-01&x=" + "1" * 100_000)
+    body = b"x" * (BODY_BYTES_MAX + 1)
+    with pytest.raises(ServiceError, match="larger than 16777216 bytes") as refusal:
+        asked("/", "", signed_as("autoscaling"), body)
+    assert (refusal.value.code, refusal.value.status) == ("RequestEntityTooLarge", 413)
+    # An object for S3, with a signature or without one.
+    assert asked("/bucket/key", "", signed_as("s3"), body) is None
+    assert asked("/bucket/key", "", {}, body) is None
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,40 @@ def test_groups_come_in_pages():
     assert refused(world, "DescribeAutoScalingGroups", NextToken="x")[0] == "InvalidNextToken"
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "what"),
+    [
+        ("DescribeAutoScalingGroups", "AutoScalingGroupNames", "group names"),
+        ("DescribeAutoScalingInstances", "InstanceIds", "instance ids"),
+    ],
+)
+def test_no_more_than_50_are_named_at_once(name, key, what):
+    """As observed: https://github.com/kubernetes/autoscaler/pull/1261 and hjacobs/kube-aws-autoscaler/issues/40."""
+    world = World()
+    world.call(name, **{key: ["x"] * 50})
+    message = f"The number of {what} that may be passed in is limited to 50"
+    assert refused(world, name, **{key: ["x"] * 51}) == ("ValidationError", message)
+
+
+def test_a_hundred_groups_are_named_where_as_many_are_asked_for():
+    world = World()
+    world.call("DescribeAutoScalingGroups", AutoScalingGroupNames=["x"] * 100, MaxRecords=100)
+    world.call("DescribeAutoScalingGroups", AutoScalingGroupNames=["x"] * 3, MaxRecords=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("DescribeTags", "auto-scaling-group key value propagate-at-launch"),
+        ("DescribeAutoScalingGroups", "tag-key tag-value tag:<key>"),
+    ],
+)
+def test_a_filter_that_there_is_none_of(name, known):
+    message = f"Filter type color is not correct. Allowed Filter types are: {known}"
+    filters = [{"Name": "color", "Values": ["red"]}]
+    assert refused(World(), name, Filters=filters) == ("ValidationError", message)
+
+
 def test_activities_come_in_pages_those_under_way_first():
     world = World().configured().group(DesiredCapacity=3)
     world.run(60)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import queue
 from pathlib import Path
 
 import pytest
 
-from parity.errors import RecordError
+from parity.errors import EngineError, RecordError, StackError
 from parity.model.scaling.world import Measured
 from parity.service.backlog import Age, Depth, measured
 from parity.service.furnish import Told
+from parity.service.meter import Meter
 from parity.service.papers import Address, read_address, write_address
 from parity.service.processor import Processor, Reading, reading, used
 from parity.stack import attendant
@@ -90,6 +92,35 @@ class TestBacklog:
             "OldestMessageAge": 4.5,
         }
         assert {point.dimensions for point in points} == {(("Queue", "jobs"),)}
+
+
+class TestMeter:
+    def test_it_goes_on_when_what_it_measures_is_there_again(self):
+        """A broker or an engine that is away for a while: said once, and then there are datapoints again."""
+        faults = iter([EngineError("no engine"), StackError("no broker"), StackError("no broker")])
+        depth = Depth(ready=1, unacknowledged=0, consumers=1, oldest_s=0)
+        points: queue.Queue[Measured] = queue.Queue()
+        said: list[str] = []
+
+        class Instances:
+            def notice(self, _groups):
+                if isinstance(fault := next(faults, None), Exception):
+                    raise fault
+
+            def measure(self, _groups):
+                return []
+
+        class Queues:
+            def look(self, **_when):
+                return {"jobs": depth}
+
+        meter = Meter(Instances(), Queues(), groups=dict, tell=points.put, period_s=0.01, say=said.append)
+        assert meter.depths == {}
+        meter.start()
+        assert points.get(timeout=20).name == "MessageCount"
+        assert meter.depths == {"jobs": depth}
+        meter.stop()
+        assert said == ["what alarms look at cannot be measured: no engine", "it can be measured again"]
 
 
 class TestImages:

@@ -21,8 +21,10 @@ from parity.errors import ServiceError
 #: A header of SigV4, or of its older kin, names who signed for what: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]*)/\d*/([^/,\s]*)/([^/,\s]*)/aws4_request")
 _RPC = re.compile(r"/service/([^/]+)/operation/([^/]+)$")
-#: The largest body that unpacks; AWS's own limits are below it.
-_UNPACKED_BYTES_MAX = 64 << 20
+#: The largest body of a call, unpacked; AWS's own limits are below it. A form of that size takes a second to read.
+BODY_BYTES_MAX = 16 << 20
+#: The API of the older load balancers, which sign like the newer ones.
+_CLASSIC = "2012-06-01"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,11 @@ def asked(path: str, query: str, headers: Mapping[str, str], body: bytes) -> Ask
     signed = _signed_for(query, headers)
     if signed is not None and signed not in SIGNED_AS:
         return None
+    if len(body) > BODY_BYTES_MAX:
+        # Without a signature it is no call of a size like that, but may be an object for S3.
+        if signed is None:
+            return None
+        raise _too_large()
     if rpc := _RPC.match(path):
         return _document(rpc[1], rpc[2], "smithy-rpc-v2-cbor", headers, body)
     if target := headers.get("x-amz-target"):
@@ -90,11 +97,8 @@ def _document(prefix: str, operation: str, protocol: str, headers: Mapping[str, 
 def _form(content: Tree, signed: str | None, headers: Mapping[str, str]) -> Asked | None:
     version, action = content.get("Version"), content.get("Action")
     by_version = VERSIONS.get(version) if isinstance(version, str) else None
-    service = by_version or (SIGNED_AS[signed] if signed else _by_host(headers.get("host", "")))
-    # The older load balancers sign like the newer ones, and differ in version.
-    if service is None or (by_version is None and isinstance(version, str)):
-        return None
-    if signed and by_version and SIGNED_AS[signed] != by_version:
+    service = SIGNED_AS[signed] if signed else by_version or _by_host(headers.get("host", ""))
+    if service is None or version == _CLASSIC:
         return None
     if not isinstance(action, str):
         if signed is None and by_version is None:
@@ -115,12 +119,17 @@ def _unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
         return body
     try:
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        unpacked = unpacker.decompress(body, _UNPACKED_BYTES_MAX)
+        unpacked = unpacker.decompress(body, BODY_BYTES_MAX)
     except (gzip.BadGzipFile, zlib.error):
         raise ServiceError("SerializationException", "The body is not gzip, as its Content-Encoding says") from None
     if unpacker.unconsumed_tail:
-        raise ServiceError("RequestEntityTooLarge", "The body is too large", status=413)
+        raise _too_large()
     return unpacked
+
+
+def _too_large() -> ServiceError:
+    said = f"The body is larger than {BODY_BYTES_MAX} bytes"
+    return ServiceError("RequestEntityTooLarge", said, status=413)
 
 
 def parameters(request: Asked) -> tuple[dict[str, Any], list[str]]:
@@ -133,7 +142,7 @@ def parameters(request: Asked) -> tuple[dict[str, Any], list[str]]:
         ServiceError: The service has no such operation, or they are not as the model says.
     """
     operation = operation_model(request.service, request.operation)
-    if operation is None:
+    if operation is None or _version_of(request) != service_model(request.service).api_version:
         raise _unknown(request)
     unknown: list[str] = []
     if request.protocol in {"query", "ec2"}:
@@ -147,13 +156,23 @@ def parameters(request: Asked) -> tuple[dict[str, Any], list[str]]:
     return found, unknown
 
 
+def _version_of(request: Asked) -> str:
+    """The version of the API that a request states. EC2 has many, and what they have in common is alike in all."""
+    version = request.content.get("Version") if request.protocol == "query" else None
+    return version if isinstance(version, str) else service_model(request.service).api_version
+
+
 def _unknown(request: Asked) -> ServiceError:
     if request.protocol not in {"query", "ec2"}:
         return ServiceError("UnknownOperationException", f"The operation {request.operation} is not known.")
     if not request.operation:
         name = service_model(request.service).metadata["serviceFullName"]
         return ServiceError("MissingAction", f"The request must contain the parameter Action. This is {name}.")
-    return ServiceError("InvalidAction", f"The action {request.operation} is not valid for this web service.")
+    if request.protocol == "ec2":
+        return ServiceError("InvalidAction", f"The action {request.operation} is not valid for this web service.")
+    return ServiceError(
+        "InvalidAction", f"Could not find operation {request.operation} for version {_version_of(request)}"
+    )
 
 
 def _decoded(request: Asked) -> Any:

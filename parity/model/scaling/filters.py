@@ -1,4 +1,4 @@
-"""Filters of EC2's describing calls: every filter must let an item through, and one of its values is enough."""
+"""Filters of describing calls: every filter must let an item through, and one of its values is enough."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ T = TypeVar("T")
 Fields = Mapping[str, Callable[[T], Iterable[str]]]
 
 
+def _unknown(name: str) -> ServiceError:
+    """What EC2 says."""
+    return ServiceError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
 def chosen(
     items: Iterable[T],
     filters: Sequence[Mapping[str, Any]] | None,
     fields: Fields[T],
     *,
     tags: Callable[[T], Mapping[str, str]] | None = None,
+    refuse: Callable[[str], ServiceError] = _unknown,
 ) -> list[T]:
     """The items that all filters let through.
 
@@ -28,19 +34,25 @@ def chosen(
             any one, a backslash takes that from them.
         fields: The filters there are beside those of tags.
         tags: An item's tags, where `tag:key`, `tag-key` and `tag-value` are filters too.
+        refuse: The error of a filter that there is none of.
 
     Raises:
         ServiceError: There is no filter of a name.
     """
-    tests = [_test(given, fields, tags) for given in filters or ()]
+    tests = [_test(given, fields, tags, refuse) for given in filters or ()]
     return [item for item in items if all(test(item) for test in tests)]
 
 
 def _test(
-    given: Mapping[str, Any], fields: Fields[T], tags: Callable[[T], Mapping[str, str]] | None
+    given: Mapping[str, Any],
+    fields: Fields[T],
+    tags: Callable[[T], Mapping[str, str]] | None,
+    refuse: Callable[[str], ServiceError],
 ) -> Callable[[T], bool]:
     name = given.get("Name", "")
     values = _values_of(name, fields, tags)
+    if values is None:
+        raise refuse(name)
     wanted = given.get("Values") or ()
     exact = {_unescaped(value) for value in wanted if not _WILD.search(value)}
     patterns = [_pattern(value) for value in wanted if _WILD.search(value)]
@@ -53,7 +65,7 @@ def _test(
 
 def _values_of(
     name: str, fields: Fields[T], tags: Callable[[T], Mapping[str, str]] | None
-) -> Callable[[T], Iterable[str]]:
+) -> Callable[[T], Iterable[str]] | None:
     if name in fields:
         return fields[name]
     if tags is not None:
@@ -64,7 +76,7 @@ def _values_of(
         if name.startswith("tag:"):
             key = name.removeprefix("tag:")
             return lambda item: [tags(item)[key]] if key in tags(item) else []
-    raise ServiceError("InvalidParameterValue", f"The filter '{name}' is invalid")
+    return None
 
 
 #: A character that stands for others, with no backslash before it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from parity.errors import ServiceError
@@ -203,9 +203,7 @@ def _attach_target_groups(region: Region, request: Request) -> Answer:
 @operation("autoscaling", "DetachLoadBalancerTargetGroups")
 def _detach_target_groups(region: Region, request: Request) -> Answer:
     group = region.group(request["AutoScalingGroupName"])
-    for arn in request["TargetGroupARNs"]:
-        if arn not in group.target_groups:
-            raise ServiceError("ValidationError", "Trying to remove Target Groups that are not part of the group")
+    _check_parts("Target Groups", request["TargetGroupARNs"], group.target_groups)
     for arn in dict.fromkeys(request["TargetGroupARNs"]):
         group.target_groups.remove(arn)
         _detach(region, group, arn, "AttachLoadBalancerTargetGroups")
@@ -233,10 +231,9 @@ def _attach_sources(region: Region, request: Request) -> Answer:
 def _detach_sources(region: Region, request: Request) -> Answer:
     group = region.group(request["AutoScalingGroupName"])
     there = {source["Identifier"]: source for source in group.traffic_sources}
-    for given in request["TrafficSources"]:
-        if given["Identifier"] not in there:
-            raise ServiceError("ValidationError", "Trying to remove traffic sources that are not part of the group")
-    for identifier in dict.fromkeys(given["Identifier"] for given in request["TrafficSources"]):
+    named = dict.fromkeys(given["Identifier"] for given in request["TrafficSources"])
+    _check_parts("traffic sources", named, there)
+    for identifier in named:
         group.traffic_sources.remove(there[identifier])
         if _is_targets(there[identifier]):
             _detach(region, group, identifier, "AttachTrafficSources")
@@ -256,12 +253,16 @@ def _attach_classic(region: Region, request: Request) -> Answer:
 @operation("autoscaling", "DetachLoadBalancers")
 def _detach_classic(region: Region, request: Request) -> Answer:
     group = region.group(request["AutoScalingGroupName"])
-    for name in request["LoadBalancerNames"]:
-        if name not in group.load_balancers:
-            raise ServiceError("ValidationError", "Trying to remove Load Balancers that are not part of the group")
+    _check_parts("Load Balancers", request["LoadBalancerNames"], group.load_balancers)
     group.load_balancers = [name for name in group.load_balancers if name not in request["LoadBalancerNames"]]
     region.touch(group)
     return {}
+
+
+def _check_parts(what: str, named: Iterable[str], there: Container[str]) -> None:
+    """Refuse to take from a group what it does not have."""
+    if any(name not in there for name in named):
+        raise ServiceError("ValidationError", f"Trying to remove {what} that are not part of the group")
 
 
 def _attach(region: Region, group: Group, arn: str) -> None:

@@ -53,6 +53,8 @@ def begin(
     )
     if instance:
         activity.details = {"Subnet ID": instance.subnet_id, "Availability Zone": instance.zone}
+    if alarms := [group.invoked_by[opening] for opening in because if opening in group.invoked_by]:
+        activity.details["InvokingAlarms"] = alarms
     group.under_way[activity.activity_id] = activity
     group.changed += 1
     return activity

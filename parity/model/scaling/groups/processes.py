@@ -66,10 +66,10 @@ def describe_types(_region: Region, _request: Request) -> Answer:
 def _named(region: Region, request: Request) -> tuple[Group, list[str]]:
     group = region.group(request["AutoScalingGroupName"])
     names = request.get("ScalingProcesses") or list(PROCESSES)
-    if unknown := [name for name in names if name not in PROCESSES]:
+    if not set(names) <= set(PROCESSES):
         raise ServiceError(
             "ValidationError",
-            f"1 validation error detected: Value '{unknown}' at 'scalingProcesses' "
+            f"1 validation error detected: Value '[{', '.join(names)}]' at 'scalingProcesses' "
             "failed to satisfy constraint: Member must satisfy enum value set: "
             f"[{', '.join(PROCESSES)}]",
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from parity.errors import ServiceError
 from parity.model.scaling.filters import chosen
 from parity.model.scaling.groups import launch
 from parity.model.scaling.groups.settings import KEPT
@@ -17,13 +20,18 @@ MEMBERS_MAX = 50
 def describe_groups(region: Region, request: Request) -> Answer:
     """Groups: those named, or all."""
     names = request.get("AutoScalingGroupNames")
+    limit = min(request.get("MaxRecords") or GROUPS, GROUPS_MAX)
+    _check_number("group names", names, max(limit, GROUPS))
     every = region.state.groups
     found = [every[name] for name in dict.fromkeys(names) if name in every] if names else list(every.values())
     if request.get("Filters"):
         found = chosen(
-            found, request["Filters"], {}, tags=lambda group: {k: tag.value for k, tag in group.tags.items()}
+            found,
+            request["Filters"],
+            {},
+            tags=lambda group: {k: tag.value for k, tag in group.tags.items()},
+            refuse=lambda name: unknown_filter(name, ("tag-key", "tag-value", "tag:<key>")),
         )
-    limit = min(request.get("MaxRecords") or GROUPS, GROUPS_MAX)
     groups, after = page(found, token=request.get("NextToken"), limit=limit, key=lambda group: group.name)
     instances = request.get("IncludeInstances", True)
     answer: Answer = {
@@ -32,6 +40,18 @@ def describe_groups(region: Region, request: Request) -> Answer:
     if after:
         answer["NextToken"] = after
     return answer
+
+
+def _check_number(what: str, named: Sequence[str] | None, limit: int) -> None:
+    if named and len(named) > limit:
+        raise ServiceError("ValidationError", f"The number of {what} that may be passed in is limited to {limit}")
+
+
+def unknown_filter(name: str, known: Iterable[str]) -> ServiceError:
+    """What Auto Scaling says of a filter that there is none of; EC2 has other words."""
+    return ServiceError(
+        "ValidationError", f"Filter type {name} is not correct. Allowed Filter types are: {' '.join(known)}"
+    )
 
 
 def _kept(region: Region, group: Group) -> Answer:
@@ -183,6 +203,7 @@ def member_shown(region: Region, member: Member) -> Answer:
 def describe_members(region: Region, request: Request) -> Answer:
     """Members of groups: those named, or all."""
     ids = request.get("InstanceIds")
+    _check_number("instance ids", ids, MEMBERS_MAX)
     groups = region.state.groups
     if ids:
         found = [pair for one in dict.fromkeys(ids) if (pair := _member(region, one))]

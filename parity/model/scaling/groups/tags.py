@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from parity.errors import ServiceError
-from parity.model.scaling.groups.shown import tags_shown
+from parity.model.scaling.groups.shown import tags_shown, unknown_filter
 from parity.model.scaling.paging import page
 from parity.model.scaling.region import Answer, Region, Request, operation
 from parity.model.scaling.state import Group, Tag
@@ -87,7 +87,7 @@ def describe(region: Region, request: Request) -> Answer:
     """Tags of all groups that the filters let through."""
     filters = request.get("Filters") or ()
     if unknown := [one.get("Name") for one in filters if one.get("Name") not in FILTERS]:
-        raise ServiceError("ValidationError", f"Invalid filter name: {unknown[0]}")
+        raise unknown_filter(str(unknown[0]), FILTERS)
     found = [
         tag
         for _, group in sorted(region.state.groups.items())

@@ -23,15 +23,16 @@ HISTORY_MAX = 50
 
 
 #: What an action does, by the service in its ARN; called with the region, the alarm and the ARN.
-ACTORS: dict[str, Callable[[Region, Alarm, str], None]] = {}
+Actor = Callable[[Region, Alarm, str, str], None]
+ACTORS: dict[str, Actor] = {}
 #: Called with an alarm that came into another state.
 ON_STATE: list[Callable[[Region, Alarm], None]] = []
 
 
-def actor(service: str) -> Callable[[Callable[[Region, Alarm, str], None]], Callable[[Region, Alarm, str], None]]:
+def actor(service: str) -> Callable[[Actor], Actor]:
     """Register what carries out actions of a service."""
 
-    def register(function: Callable[[Region, Alarm, str], None]) -> Callable[[Region, Alarm, str], None]:
+    def register(function: Actor) -> Actor:
         ACTORS[service] = function
         return function
 
@@ -166,7 +167,7 @@ def _act(region: Region, alarm: Alarm, *, before: str = "", repeated: bool = Fal
     for arn in alarm.given.get(ACTIONS[alarm.state]) or ():
         service = arn.split(":")[2]
         if service in ACTORS:
-            ACTORS[service](region, alarm, arn)
+            ACTORS[service](region, alarm, arn, before or alarm.state)
         elif service in {"sns", "sqs"} and not repeated:
             region.act(Notify(target_arn=arn, message=message(region, alarm, before)))
         if not repeated:

@@ -96,6 +96,22 @@ def message(region: Region, alarm: Alarm, before: str) -> dict[str, Any]:
     }
 
 
+#: What activities show of an alarm, and of what it looks at.
+_SHOWN = ("AlarmArn", "AlarmName", "AlarmDescription", "AWSAccountId", "OldStateValue", "Region", "NewStateValue")
+_NOT_SHOWN = ("Dimensions", "DatapointsToAlarm")
+
+
+def invoking(region: Region, alarm: Alarm, before: str) -> dict[str, Any]:
+    """What the details of an activity show of the alarm that caused it, as observed in AWS's notifications."""
+    sent = message(region, alarm, before)
+    return {
+        **{key: sent[key] for key in _SHOWN},
+        "AlarmConfigurationUpdatedTimestamp": alarm.configured_us // 1000,
+        "StateChangeTime": alarm.changed_us // 1000,
+        "Trigger": {key: value for key, value in sent["Trigger"].items() if key not in _NOT_SHOWN},
+    }
+
+
 def _count(count: int, what: str, did: str) -> str:
     return f"{_some(count, what)} {'was' if count == 1 else 'were'} {did}"
 

@@ -5,12 +5,13 @@ Alarms that call at the same moment are answered together: the largest capacity 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from parity.errors import ServiceError
 from parity.model.scaling.groups import capacity, causes, lifecycle
 from parity.model.scaling.groups.processes import suspended
-from parity.model.scaling.metrics import alarms
+from parity.model.scaling.metrics import alarms, reasons
 from parity.model.scaling.policies import cooldown, tracking
 from parity.model.scaling.policies.adjust import adjusted, clamped, step_for
 from parity.model.scaling.region import Region, settler, timer
@@ -25,7 +26,7 @@ AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 @alarms.actor("autoscaling")
-def called_on(region: Region, alarm: Alarm, arn: str) -> None:
+def called_on(region: Region, alarm: Alarm, arn: str, before: str) -> None:
     """An alarm calls on a policy. It is answered when all alarms of this moment have been evaluated."""
     found = policy_of(region, arn)
     if found is None:
@@ -39,7 +40,7 @@ def called_on(region: Region, alarm: Alarm, arn: str) -> None:
     if not group.breaches:
         region.at(region.now_us, "decide", group.name)
     points = tuple(alarm.points)
-    group.breaches.append(Breach(policy.name, alarm.name, alarm.state, points, alarm.given["Threshold"]))
+    group.breaches.append(Breach(policy.name, alarm.name, alarm.state, before, points, alarm.given["Threshold"]))
 
 
 def policy_of(region: Region, arn: str) -> tuple[Group, Policy] | None:
@@ -65,7 +66,10 @@ def decide(region: Region, name: str) -> None:
     if offers:
         size, policy, breach = max(offers, key=lambda offer: offer[0])
         what = f"a monitor alarm {breach.alarm} in state {breach.state} triggered policy {policy.name}"
-        _apply(region, group, policy, size, what)
+        alarm = region.state.alarms.get(breach.alarm)
+        _apply(
+            region, group, policy, size, what, invoking=reasons.invoking(region, alarm, breach.before) if alarm else {}
+        )
 
 
 def execute(region: Region, group: Group, policy: Policy, *, metric: float, threshold: float) -> None:
@@ -84,7 +88,7 @@ def execute(region: Region, group: Group, policy: Policy, *, metric: float, thre
     if policy.kind == SIMPLE:
         size: int | None = _simple(group, policy)
     else:
-        breach = Breach(policy=policy.name, alarm="", state="", points=(metric,), threshold=threshold)
+        breach = Breach(policy=policy.name, alarm="", state="", before="", points=(metric,), threshold=threshold)
         difference = metric - threshold
         if step_for(policy.given["StepAdjustments"], difference) is None:
             raise ServiceError(
@@ -109,13 +113,19 @@ def _offered(region: Region, group: Group, policy: Policy, breach: Breach) -> in
     return None
 
 
-def _apply(region: Region, group: Group, policy: Policy, size: int, what: str) -> None:
+def _apply(
+    region: Region, group: Group, policy: Policy, size: int, what: str, *, invoking: Mapping[str, Any] | None = None
+) -> None:
     before = group.desired
     if size == before:
         return
     if policy.kind == SIMPLE:
         cooldown.begin(group, policy)
-    capacity.resize(region, group, size, causes.changing(region, what, before, size))
+    why = causes.changing(region, what, before, size)
+    capacity.resize(region, group, size, why)
+    group.invoked_by = {opening: told for opening, told in group.invoked_by.items() if opening in group.why}
+    if invoking:
+        group.invoked_by[why] = dict(invoking)
 
 
 def _simple(group: Group, policy: Policy) -> int:

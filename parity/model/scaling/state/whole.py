@@ -283,6 +283,7 @@ class Breach(msgspec.Struct, frozen=True):
         policy: Its name.
         alarm: The alarm's name.
         state: The state the alarm is in.
+        before: The one it was in before.
         points: The datapoints that made it so, the newest last.
         threshold: What they were compared with.
     """
@@ -290,6 +291,7 @@ class Breach(msgspec.Struct, frozen=True):
     policy: str
     alarm: str
     state: str
+    before: str
     points: tuple[float, ...]
     threshold: float
 
@@ -351,6 +353,8 @@ class Group(msgspec.Struct):
     avoided: dict[str, tuple[int, int]] = {}
     #: Why the size asked for is what it is: the opening sentences of the causes to come.
     why: list[str] = []
+    #: Those of alarms, and what activities show of the alarm.
+    invoked_by: dict[str, dict[str, Any]] = {}
     #: Alarms that called on policies at this moment, and are answered together.
     breaches: list[Breach] = []
     deleting: bool = False
