@@ -21,6 +21,7 @@ from parity.check.accounts import (
 )
 from parity.check.capacity import (
     activities_match,
+    backlog_growth_at_scale_in,
     capacity_converges_within,
     capacity_in_bounds,
     connections_under_limit,
@@ -56,6 +57,7 @@ CHECKS: Mapping[str, Check] = {
     "capacity_converges_within": capacity_converges_within,
     "capacity_in_bounds": capacity_in_bounds,
     "activities_match": activities_match,
+    "backlog_growth_at_scale_in": backlog_growth_at_scale_in,
     "on_revision": on_revision,
     "connections_under_limit": connections_under_limit,
     "logs_archived": logs_archived,

@@ -37,6 +37,8 @@ class Properties(BaseModel):
     capacity_in_bounds: bool = False
     #: Every launch and terminate activity is of an instance that really lived or ended then, and the other way round.
     activities_match: bool = False
+    #: By how many jobs the backlog may have grown, since the desired number changed last, where a policy lowers it.
+    backlog_growth_at_scale_in: int | None = Field(default=None, ge=0)
     #: Every instance that is in service at the end of the drain has the revision that was deployed last.
     on_revision: bool = False
     #: The database always has room for one more connection.
@@ -50,6 +52,7 @@ GROUP_PROPERTIES = (
     "capacity_converges_within",
     "capacity_in_bounds",
     "activities_match",
+    "backlog_growth_at_scale_in",
     "on_revision",
     "logs_archived",
 )

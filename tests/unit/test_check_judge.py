@@ -31,6 +31,7 @@ EVERYTHING = Properties(
     capacity_in_bounds=True,
     activities_match=True,
     on_revision=True,
+    backlog_growth_at_scale_in=0,
     connections_under_limit=True,
     logs_archived=5,
 )
