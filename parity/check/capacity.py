@@ -156,9 +156,9 @@ def connections_under_limit(ledger: Ledger, _properties: Properties) -> Finding:
     scaling = ledger.scaling
     if scaling.connections is None:
         return finding(name, UNKNOWN, "nobody told how many connections the database has")
-    limit = scaling.connections.limit
-    most = f"{scaling.connections_max} connections at most, of {limit} that the database has"
-    return finding(name, HOLDS if scaling.connections_max < limit else VIOLATED, most)
+    used, limit = scaling.connections.used, scaling.connections.limit
+    most = f"{used} connections at most, of {limit} that the database has"
+    return finding(name, HOLDS if used < limit else VIOLATED, most)
 
 
 def logs_archived(ledger: Ledger, properties: Properties) -> Finding:

@@ -83,8 +83,8 @@ class Scaling:
         self.shrunk: list[Shrunk] = []
         #: Sentences of causes that were read already: each instance that goes has its own activity.
         self._causes: set[str] = set()
+        #: When the database had the least room.
         self.connections: Connections | None = None
-        self.connections_max = 0
         #: When each instance ended, in microseconds.
         self.ended_us: dict[str, int] = {}
         self.printed: dict[str, Printed] = {}
@@ -168,8 +168,9 @@ class Scaling:
         self.revisions[event.instance] = event.revision
 
     def _connections(self, event: Connections) -> None:
-        self.connections = event
-        self.connections_max = max(self.connections_max, event.used)
+        room = event.limit - event.used
+        if self.connections is None or room < self.connections.limit - self.connections.used:
+            self.connections = event
 
     def _printed(self, event: Printed) -> None:
         self.printed[event.instance] = event

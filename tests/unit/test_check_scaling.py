@@ -277,13 +277,17 @@ class TestOnRevision:
 
 
 class TestConnectionsWithin:
-    def verdict(self, *used: int) -> str:
+    def verdict(self, *used: int, last_limit: int = 12) -> str:
         told = [[Connections(t_us=us(at), used=count, limit=12)] for at, count in enumerate(used, 1)]
-        return found("connections_under_limit", ended(*told)).verdict.value
+        last = [Connections(t_us=us(100), used=1, limit=last_limit)] if used else []
+        return found("connections_under_limit", ended(*told, last)).verdict.value
 
     def test_verdicts(self):
         assert self.verdict(3, 11, 4) == "holds"
         assert self.verdict(3, 12, 4) == "violated"
+        # Superusers alone are there at the end, and may have those that were kept from the application.
+        assert self.verdict(3, 12, 4, last_limit=15) == "violated"
+        assert self.verdict(3, 9, 4, last_limit=9) == "holds"
         assert self.verdict() == "unknown"
 
 
