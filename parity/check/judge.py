@@ -57,9 +57,9 @@ CHECKS: Mapping[str, Check] = {
     "capacity_converges_within": capacity_converges_within,
     "capacity_in_bounds": capacity_in_bounds,
     "activities_match": activities_match,
-    "backlog_growth_at_scale_in": backlog_growth_at_scale_in,
     "on_revision": on_revision,
     "connections_under_limit": connections_under_limit,
+    "backlog_growth_at_scale_in": backlog_growth_at_scale_in,
     "logs_archived": logs_archived,
 }
 

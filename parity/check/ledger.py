@@ -108,9 +108,9 @@ class Ledger:
         # The five events that make up nearly all of a history are handled in the loop itself and told apart
         # by identity of their class: a call an event would cost more than what is done with it.
         accounts, custody, rare = self.accounts, self.custody, self._rare.get
+        scaling = self.scaling
         holders, orphans, gone = custody.holders, custody.orphans, custody.gone
         submitted_max = self._submitted_max
-        scaling = self.scaling
         draining = "drain" in self.phases
         event: Any = None
         for event in events:

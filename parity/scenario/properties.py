@@ -37,12 +37,12 @@ class Properties(BaseModel):
     capacity_in_bounds: bool = False
     #: Every launch and terminate activity is of an instance that really lived or ended then, and the other way round.
     activities_match: bool = False
-    #: By how many jobs the backlog may have grown, since the desired number changed last, where a policy lowers it.
-    backlog_growth_at_scale_in: int | None = Field(default=None, ge=0)
     #: Every instance that is in service at the end of the drain has the revision that was deployed last.
     on_revision: bool = False
     #: The database always has room for one more connection.
     connections_under_limit: bool = False
+    #: By how many jobs the backlog may have grown, since the desired number changed last, where a policy lowers it.
+    backlog_growth_at_scale_in: int | None = Field(default=None, ge=0)
     #: Every line that an instance printed before it ended is in the archive, but for those of its last so many seconds.
     logs_archived: Seconds | None = None
 
@@ -52,8 +52,8 @@ GROUP_PROPERTIES = (
     "capacity_converges_within",
     "capacity_in_bounds",
     "activities_match",
-    "backlog_growth_at_scale_in",
     "on_revision",
+    "backlog_growth_at_scale_in",
     "logs_archived",
 )
 PROPERTY_NAMES: tuple[str, ...] = tuple(Properties.model_fields)

@@ -31,8 +31,8 @@ EVERYTHING = Properties(
     capacity_in_bounds=True,
     activities_match=True,
     on_revision=True,
-    backlog_growth_at_scale_in=0,
     connections_under_limit=True,
+    backlog_growth_at_scale_in=0,
     logs_archived=5,
 )
 
