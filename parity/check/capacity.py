@@ -4,6 +4,7 @@ converged   as many instances in service as are desired
 bounds      the smallest and the largest size; AWS documents when the largest may be exceeded
 stale       in service, with another revision of the code than the one that was deployed last
 archived    what an instance that is gone had printed is in the archive
+backlog     jobs submitted ok that have no effect yet
 """
 
 from __future__ import annotations
@@ -131,9 +132,9 @@ def connections_under_limit(ledger: Ledger, _properties: Properties) -> Finding:
     scaling = ledger.scaling
     if scaling.connections is None:
         return finding(name, UNKNOWN, "nobody told how many connections the database has")
-    limit = scaling.connections.limit
-    most = f"{scaling.connections_max} connections at most, of {limit} that the database has"
-    return finding(name, HOLDS if scaling.connections_max < limit else VIOLATED, most)
+    used, limit = scaling.connections.used, scaling.connections.limit
+    most = f"{used} connections at most, of {limit} that the database has"
+    return finding(name, HOLDS if used < limit else VIOLATED, most)
 
 
 def logs_archived(ledger: Ledger, properties: Properties) -> Finding:
@@ -174,3 +175,27 @@ def _astray(ledger: Ledger, instance: str, bound_s: float) -> str:
         return ""
     missing = f"{archived.missing} of {printed.lines} lines are missing"
     return f"{instance}: {missing}, the first from {before_s:.1f} s before its end"
+
+
+def backlog_growth_at_scale_in(ledger: Ledger, properties: Properties) -> Finding:
+    """Where a policy lowers the desired number, the backlog has not grown by more than the bound since it changed last.
+
+    A group that works its backlog off may be made smaller, however much is left; one that falls behind may not.
+    """
+    name = "backlog_growth_at_scale_in"
+    bound = properties.backlog_growth_at_scale_in
+    assert bound is not None
+    scaling = ledger.scaling
+    if scaling.capacity is None:
+        return finding(name, UNKNOWN, "the history tells of no group")
+    if not scaling.shrunk:
+        return finding(name, UNKNOWN, "no policy lowered the desired number")
+    worst = max(scaling.shrunk, key=lambda one: one.growth)
+    if worst.growth > bound:
+        over = sum(one.growth > bound for one in scaling.shrunk)
+        sizes = f"{worst.policy} lowered the desired number from {worst.before} to {worst.after}"
+        backlog = f"with a backlog of {worst.backlog} jobs, {worst.growth} more than when it changed last"
+        more = f"; {over} times in all" if over > 1 else ""
+        return finding(name, VIOLATED, f"at {worst.t_us / 1e6:.3f} s {sizes} {backlog}{more}")
+    times = f"{len(scaling.shrunk)} times a policy lowered the desired number"
+    return finding(name, HOLDS, f"{times}, with a backlog that had grown by {max(0, worst.growth)} jobs at most")

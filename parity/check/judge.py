@@ -21,6 +21,7 @@ from parity.check.accounts import (
 )
 from parity.check.capacity import (
     activities_match,
+    backlog_growth_at_scale_in,
     capacity_converges_within,
     capacity_in_bounds,
     connections_under_limit,
@@ -58,6 +59,7 @@ CHECKS: Mapping[str, Check] = {
     "activities_match": activities_match,
     "on_revision": on_revision,
     "connections_under_limit": connections_under_limit,
+    "backlog_growth_at_scale_in": backlog_growth_at_scale_in,
     "logs_archived": logs_archived,
 }
 

@@ -108,6 +108,7 @@ class Ledger:
         # The five events that make up nearly all of a history are handled in the loop itself and told apart
         # by identity of their class: a call an event would cost more than what is done with it.
         accounts, custody, rare = self.accounts, self.custody, self._rare.get
+        scaling = self.scaling
         holders, orphans, gone = custody.holders, custody.orphans, custody.gone
         submitted_max = self._submitted_max
         draining = "drain" in self.phases
@@ -137,6 +138,8 @@ class Ledger:
                     self._effect(event, account)
                 else:
                     accounts[job] = account | EFFECT
+                    if account & OK:
+                        scaling.backlog -= 1
             elif kind is Submit:
                 job = event.job
                 if job > submitted_max:
@@ -148,7 +151,10 @@ class Ledger:
                 if len(accounts) >= accounts.sweep_at:
                     self._sweep()
             elif kind is Submitted:
-                accounts[event.job] |= _OUTCOMES[event.outcome]
+                account = accounts[event.job]
+                accounts[event.job] = after = account | _OUTCOMES[event.outcome]
+                if after & (OK | EFFECT) == OK and not account & OK:
+                    scaling.backlog += 1
             else:
                 handle = rare(kind)
                 if handle is not None:
@@ -168,8 +174,11 @@ class Ledger:
         if event.count == 0:
             if account & EFFECT:
                 self.accounts[event.job] = (account & ~EFFECT) | VANISHED
+                self.scaling.backlog += account & OK != 0
                 self.late.discard(event.job)
             return
+        if account & (OK | EFFECT) == OK:
+            self.scaling.backlog -= 1
         if "drain" in self.phases and not account & EFFECT:
             if account & OK:
                 self.last_effect_us = event.t_us

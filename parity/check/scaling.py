@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from parity.history.events import (
     Activity,
@@ -22,6 +23,31 @@ _LAUNCH = "Launching a new EC2 instance"
 _TERMINATE = "Terminating EC2 instance"
 #: What states begin with in which an instance is on its way out, or is none of the group's any more.
 _LEAVING = ("Terminat", "Detach")
+#: AWS's sentence for a policy that changed the desired number because of an alarm.
+_BY_POLICY = re.compile(
+    r"At \S+ a monitor alarm .+? in state \w+ triggered policy (?P<policy>.+?) "
+    r"changing the desired capacity from (?P<before>\d+) to (?P<after>\d+)\."
+)
+
+
+class Shrunk(NamedTuple):
+    """A policy lowered the desired number.
+
+    Args:
+        t_us: When it was seen.
+        policy: Which one.
+        before: The number.
+        after: Likewise.
+        backlog: Jobs submitted ok without effect.
+        growth: How many more these are than when the desired number changed last.
+    """
+
+    t_us: int
+    policy: str
+    before: int
+    after: int
+    backlog: int
+    growth: int
 
 
 class Scaling:
@@ -51,8 +77,14 @@ class Scaling:
         self.deployed = ""
         #: What each instance said last that it has.
         self.revisions: dict[str, str] = {}
+        #: Jobs submitted ok that have no effect: now, and when the desired number changed last.
+        self.backlog = 0
+        self.backlog_before = 0
+        self.shrunk: list[Shrunk] = []
+        #: Sentences of causes that were read already: each instance that goes has its own activity.
+        self._causes: set[str] = set()
+        #: When the database had the least room.
         self.connections: Connections | None = None
-        self.connections_max = 0
         #: When each instance ended, in microseconds.
         self.ended_us: dict[str, int] = {}
         self.printed: dict[str, Printed] = {}
@@ -81,6 +113,8 @@ class Scaling:
 
     def _capacity(self, event: Capacity) -> None:
         before, self.capacity = self.capacity, event
+        if before is None or before.desired != event.desired:
+            self.backlog_before = self.backlog
         if not event.min_size <= event.desired <= event.max_size:
             self._wrong(event, f"{event.desired} are desired, of {event.min_size} to {event.max_size}")
         self._count(event)
@@ -116,6 +150,16 @@ class Scaling:
             self.launches[event.activity] = event
         elif event.description.startswith(_TERMINATE):
             self.terminations[event.activity] = event
+            self._read_cause(event)
+
+    def _read_cause(self, event: Activity) -> None:
+        """See whether it was a policy that wanted fewer. What it changed is told after the activities it made."""
+        for found in _BY_POLICY.finditer(event.cause):
+            before, after = int(found["before"]), int(found["after"])
+            if after < before and found[0] not in self._causes:
+                self._causes.add(found[0])
+                growth = self.backlog - self.backlog_before
+                self.shrunk.append(Shrunk(event.t_us, found["policy"], before, after, self.backlog, growth))
 
     def _deployed(self, event: Deployed) -> None:
         self.deployed = event.revision
@@ -124,8 +168,9 @@ class Scaling:
         self.revisions[event.instance] = event.revision
 
     def _connections(self, event: Connections) -> None:
-        self.connections = event
-        self.connections_max = max(self.connections_max, event.used)
+        room = event.limit - event.used
+        if self.connections is None or room < self.connections.limit - self.connections.used:
+            self.connections = event
 
     def _printed(self, event: Printed) -> None:
         self.printed[event.instance] = event

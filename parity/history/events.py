@@ -204,7 +204,7 @@ class Deployed(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
 
 
 class Connections(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="connections"):
-    """How many connections the database has changed. `limit`: how many ordinary users may have."""
+    """How many connections the database has changed. `limit`: how many its clients may have."""
 
     used: int
     limit: int

@@ -94,6 +94,10 @@ NACK_PAUSE_US = 300_000
 #: before. Source: measured, PostgreSQL 15.
 DATABASE_US = 4_000
 
+#: Real: parity looks into the stack's own database and into the run's, by a connection each; what it has beside them it
+#: has for moments. Ours: two. Why: they are places that workers do not get. Source: parity/stack/database.py.
+OWN_CONNECTIONS = 2
+
 #: Real: a commit that is not synchronous is on disk within three times wal_writer_delay (200 ms). Ours: what was
 #: committed in the last 0.2 s is lost by a crash, to 0.6 s where drawn. Why: the writer's own turns are not modelled,
 #: nor that it writes full pages sooner. Source: PostgreSQL documentation, asynchronous commit.

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from parity.model.constants import DATABASE_BOOT_US, DATABASE_CONNECT_FROZEN_US, DATABASE_US, LINK_US, UNSYNCED_US
+from parity.model.constants import (
+    DATABASE_BOOT_US,
+    DATABASE_CONNECT_FROZEN_US,
+    DATABASE_US,
+    LINK_US,
+    OWN_CONNECTIONS,
+    UNSYNCED_US,
+)
 from parity.model.settings import DatabaseModel
 from parity.model.timeline import Process, Timeline, Watcher
 
@@ -65,8 +72,8 @@ class Database(Process):
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
-        return sum(each.connected for each in self._sessions.values())
+        """How many are connected: clients, and parity itself."""
+        return OWN_CONNECTIONS + sum(each.connected for each in self._sessions.values())
 
     @property
     def places(self) -> int:

@@ -45,6 +45,10 @@ class Worker(Process):
         self._watcher = place.watcher
         low_s, high_s = settings.worker.job_duration
         self._work_us, self._work_us_max = round(low_s * 1e6), round(high_s * 1e6)
+        self._processor_us = round(settings.worker.job_processor_time * 1e6)
+        #: What jobs took of the processor that were worked off; and the one at work: since when, and for how long.
+        self._burnt_us = 0
+        self._at_work_us: tuple[int, int] | None = None
         self._delay_us = round(settings.worker.acknowledge_delay * 1e6)
         self._heartbeat_us = round(settings.worker.heartbeat * 1e6)
         self._dialler = Dialler(self, place.cluster, first=number - 1, heartbeat_us=self._heartbeat_us)
@@ -63,6 +67,7 @@ class Worker(Process):
 
     def die(self) -> None:
         """End without a word."""
+        self._burnt_us, self._at_work_us = self.processor_us(), None
         super().die()
         self._dialler.drop()
         self._database.leave(self)
@@ -136,6 +141,15 @@ class Worker(Process):
     def _settle_all(self, connection: Connection) -> None:
         self._queue.settle(connection, 0, "requeue", multiple=True)
 
+    def processor_us(self) -> int:
+        """How much processor time it took in all its life, as far as it was at work on jobs."""
+        if self._at_work_us is None:
+            return self._burnt_us
+        since_us, duration_us = self._at_work_us
+        # One that stands still or is slowed down is at work for longer, and takes no more.
+        passed_us = min(self.timeline.now_us - since_us, duration_us)
+        return self._burnt_us + self._processor_us * passed_us // max(1, duration_us)
+
     # The connection.
 
     def connection_ready(self, connection: Connection) -> None:
@@ -197,6 +211,10 @@ class Worker(Process):
         else:
             steps = self.timeline.integer(0, 4) if self._work_us_max > self._work_us else 0
             duration_us = self._work_us + (self._work_us_max - self._work_us) * steps // 4
+            if self._processor_us:
+                # No faster than its processors are, and it works one job at a time.
+                duration_us = max(duration_us, round(self._processor_us / min(1.0, self._settings.processors)))
+                self._at_work_us = (self.timeline.now_us, duration_us)
             self._starve(held.connection, duration_us)
             self.after(duration_us, self._worked, held)
 
@@ -222,6 +240,7 @@ class Worker(Process):
         self.after(FAILURE_US, self._next)
 
     def _worked(self, held: Held) -> None:
+        self._burnt_us, self._at_work_us = self.processor_us(), None
         if self._settings.acknowledge == "before-commit":
             self._acknowledge(held)
             self.after(self._delay_us, self._commit, held)

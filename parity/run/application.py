@@ -96,8 +96,15 @@ class Application:
     def _make_scaled(self, section: GroupSection) -> ScaledGroup:
         deploy = self._description.deploy
         boots_with = deploy.boots_with if deploy else "template"
-        image = str(self._plan.services[self._description.worker.service]["image"])
-        return ScaledGroup(section, image=image, recorder=self._recorder, depth=self._depth, boots_with=boots_with)
+        service = self._plan.services[self._description.worker.service]
+        return ScaledGroup(
+            section,
+            image=str(service["image"]),
+            recorder=self._recorder,
+            depth=self._depth,
+            boots_with=boots_with,
+            cpus=compose.cpus(service),
+        )
 
     def _make_archive(self, scaled: ScaledGroup) -> Archive:
         stack = self._namespace.stack

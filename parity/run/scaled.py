@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,7 @@ from parity.run.recorder import Recorder
 from parity.scenario.group import GroupSection
 from parity.stack import launch
 from parity.stack.group import Group
+from parity.stack.processor import Processor
 
 T = TypeVar("T")
 #: As many containers are started or stopped side by side.
@@ -36,6 +39,7 @@ class ScaledGroup:
         image: The image that instances are started from.
         recorder: The clock, and told what the group does. What its workers do it is told by `Group` as well.
         depth: How many jobs are queued or in anybody's hands, as the broker tells.
+        cpus: How many processors an instance may use; 0: all that there are.
         boots_with: Which revision of the code instances boot with.
     """
 
@@ -47,10 +51,12 @@ class ScaledGroup:
         recorder: Recorder,
         depth: Callable[[], int | None],
         boots_with: str,
+        cpus: float = 0.0,
     ) -> None:
         self._section = section
         self._recorder = recorder
         self._depth = depth
+        self._processor = Processor(self._container_of, cpus=cpus)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._scaler = Autoscaler(section, image=image, record=recorder.record, boots_with=boots_with)
@@ -268,15 +274,29 @@ class ScaledGroup:
         return max(0.001, (min(dues_us) - self._recorder.now_us()) / 1e6) if dues_us else None
 
     def _measure(self) -> None:
-        """Tell the queue's depth again and again."""
+        """Tell the metrics again and again: the queue's depth, and what the instances take of the processor."""
         every_s = self._section.metrics_every / self._section.pace
-        while not self._closed.wait(every_s):
-            try:
-                depth = self._depth()
-            except ParityError:
-                # A broker that is broken on purpose tells nothing; that is no data, as it would be in production.
-                continue
-            if depth is None:
-                continue
-            with self._lock:
-                self._step(*self._scaler.readings(depth))
+        due_s = time.monotonic() + every_s
+        # By the clock, however long it takes: a period of the group's without a datapoint would be no data.
+        while not self._closed.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + every_s, time.monotonic())
+            points: list[Input] = [*self._processor.measure(self._running())]
+            # A broker that is broken on purpose tells nothing; that is no data, as it would be in production.
+            with contextlib.suppress(ParityError):
+                if (depth := self._depth()) is not None:
+                    with self._lock:
+                        points += self._scaler.readings(depth)
+            self.tell(*points)
+
+    def _running(self) -> list[str]:
+        """The ids of the instances whose containers live."""
+        assert self._workers is not None
+        with self._lock:
+            return [self._scaler.id_of(worker) for worker in self._workers.alive()]
+
+    def _container_of(self, instance_id: str) -> str:
+        """The id of an instance's container."""
+        assert self._workers is not None
+        with self._lock:
+            worker = self._scaler.worker_of(instance_id)
+        return str(self._workers.container(worker).id)

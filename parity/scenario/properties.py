@@ -41,6 +41,8 @@ class Properties(BaseModel):
     on_revision: bool = False
     #: The database always has room for one more connection.
     connections_under_limit: bool = False
+    #: By how many jobs the backlog may have grown, since the desired number changed last, where a policy lowers it.
+    backlog_growth_at_scale_in: int | None = Field(default=None, ge=0)
     #: Every line that an instance printed before it ended is in the archive, but for those of its last so many seconds.
     logs_archived: Seconds | None = None
 
@@ -51,6 +53,7 @@ GROUP_PROPERTIES = (
     "capacity_in_bounds",
     "activities_match",
     "on_revision",
+    "backlog_growth_at_scale_in",
     "logs_archived",
 )
 PROPERTY_NAMES: tuple[str, ...] = tuple(Properties.model_fields)

@@ -31,7 +31,6 @@ from parity.service.furnish import Told, furnish, tell_images
 from parity.service.meter import Meter
 from parity.service.own import Own
 from parity.service.papers import Address, Given, last_port, write_address
-from parity.service.processor import Processor
 from parity.stack import attendant, compose, launch, network, relay
 from parity.stack.amis import Amis
 from parity.stack.balancer import Balancer
@@ -40,6 +39,7 @@ from parity.stack.events import Events
 from parity.stack.fleet import Fleet
 from parity.stack.haproxy import Runtime
 from parity.stack.instances import Instances, Making
+from parity.stack.processor import Processor
 from parity.stack.stack import Stack, blueprint
 from parity.stack.zones import ensure_zones
 
@@ -105,7 +105,7 @@ class Attendant:
         if not furnished.exists():
             furnish(controller, plan.files, image=stack.images[service["image"]])
             furnished.touch()
-        self._meter(controller, fleet, stack, service)
+        self._meter(fleet, stack, service)
         address = Address(
             pid=os.getpid(), port=self._server.port, url=self._server.url, region=description.group.region
         )
@@ -203,16 +203,12 @@ class Attendant:
         events.start()
         self._left.callback(events.close)
 
-    def _meter(self, controller: Controller, fleet: Fleet, stack: Stack, service: dict[str, Any]) -> None:
-        def groups() -> dict[str, str]:
-            of = controller.look(lambda state: {one.instance_id: one.group for one in state.instances.values()})
-            return {instance_id: of.get(instance_id, "") for instance_id in fleet.running()}
-
+    def _meter(self, fleet: Fleet, stack: Stack, service: dict[str, Any]) -> None:
         backlog = Backlog(stack.broker, self._virtual_host, stack.plan.files.description.queues.work)
         meter = Meter(
-            Processor(stack.project, cpus=compose.cpus(service)),
+            Processor(lambda instance_id: f"{stack.project}-{instance_id}", cpus=compose.cpus(service)),
             backlog,
-            groups=groups,
+            instances=fleet.running,
             tell=self._tell,
             period_s=self._given.period_s,
             say=log.warning,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from parity.errors import ParityError
 from parity.model.scaling.world import Input
 from parity.service.backlog import Backlog, Depth, measured
-from parity.service.processor import Processor
+from parity.stack.processor import Processor
 
 #: How often queues are looked at; the age of what waits is as exact as this.
 _LOOK_S = 5.0
@@ -22,7 +22,7 @@ class Meter:
     Args:
         processor: Of the instances.
         backlog: The queues.
-        groups: Says the group of each instance that runs now.
+        instances: Says which instances run now.
         tell: Where datapoints go.
         period_s: From one datapoint of a metric to the next.
         say: Told when something cannot be measured, and when it can again.
@@ -34,7 +34,7 @@ class Meter:
         processor: Processor,
         backlog: Backlog,
         *,
-        groups: Callable[[], Mapping[str, str]],
+        instances: Callable[[], Iterable[str]],
         tell: Callable[[Input], None],
         period_s: float,
         say: Callable[[str], None],
@@ -42,7 +42,7 @@ class Meter:
     ) -> None:
         self._processor = processor
         self._backlog = backlog
-        self._groups = groups
+        self._instances = instances
         self._tell = tell
         self._period_s = period_s
         self._say = say
@@ -79,7 +79,7 @@ class Meter:
 
     def _look(self) -> None:
         try:
-            self._processor.notice(self._groups())
+            self._processor.notice(self._instances())
             self._depths = self._backlog.look(now_s=time.monotonic())
             self._remark("")
         except ParityError as error:
@@ -91,7 +91,7 @@ class Meter:
             self._tell(point)
         # What keeps it from being measured is said when it is looked at.
         with contextlib.suppress(ParityError):
-            for point in self._processor.measure(self._groups()) + measured(self._depths):
+            for point in self._processor.measure(self._instances()) + measured(self._depths):
                 self._tell(point)
 
     def _remark(self, wrong: str) -> None:

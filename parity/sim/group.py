@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from parity.model.scaling.autoscaler import IMPAIRED_S, Autoscaler, no_room
 from parity.model.scaling.world import Action, Checked, Input, Launch, Removed, Running, Terminate
+from parity.model.settings import WorkerModel
 from parity.model.timeline import Process
 from parity.scenario.group import GroupSection
 from parity.sim.engine import Engine
 from parity.sim.observer import Observer
+from parity.sim.processor import Processor
 
 #: Real: 50 to 300 ms from the request to the engine's refusal. Ours: 0.1 s. Source: runs on containers.
 _REFUSED_US = 100_000
@@ -40,6 +42,10 @@ class Instances(Protocol):
         """How many jobs are queued or in anybody's hands."""
         ...
 
+    def processor_us(self) -> dict[str, int]:
+        """How much processor time each worker that lives took in all its life."""
+        ...
+
     def in_hook(self, worker: str) -> None:
         """A worker's instance is being terminated, and waits for a lifecycle hook."""
         ...
@@ -53,17 +59,18 @@ class Group:
         observer: Told what the group does.
         section: What the scenario says of it.
         instances: The workers.
-        boots_with: Which revision of the code instances boot with.
+        settings: How workers work; which revision of the code instances boot with, and what they may use.
     """
 
     def __init__(
-        self, engine: Engine, observer: Observer, section: GroupSection, instances: Instances, *, boots_with: str
+        self, engine: Engine, observer: Observer, section: GroupSection, instances: Instances, settings: WorkerModel
     ) -> None:
         self._engine = engine
         self._section = section
         self._instances = instances
         self._every_us = max(1, round(section.metrics_every * 1e6 / section.pace))
-        self.scaler = Autoscaler(section, image="worker", record=observer.record, boots_with=boots_with)
+        self.scaler = Autoscaler(section, image="worker", record=observer.record, boots_with=settings.boots_with)
+        self._processor = Processor(settings.processors)
         self._armed_us: int | None = None
         #: How many faults fail launches in a zone.
         self._failing: Counter[str] = Counter()
@@ -189,5 +196,7 @@ class Group:
     def _measure(self) -> None:
         if self._closed:
             return
-        self._step(*self.scaler.readings(self._instances.depth()))
+        taken_us = {self.scaler.id_of(worker): us for worker, us in self._instances.processor_us().items()}
+        points = self._processor.measure(self._engine.now_us, taken_us)
+        self._step(*self.scaler.readings(self._instances.depth()), *points)
         self._engine.after(self._every_us, self._measure)

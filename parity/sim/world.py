@@ -73,9 +73,7 @@ class World:
         observer.on_exit = self._exited
         self.logs = Logs(engine, observer, settings.worker, process=self.process) if logs else None
         self._launched = 0
-        self.group = (
-            None if section is None else Group(engine, observer, section, self, boots_with=settings.worker.boots_with)
-        )
+        self.group = None if section is None else Group(engine, observer, section, self, settings.worker)
         if self.group is None:
             self.scale(workers)
         else:
@@ -128,6 +126,10 @@ class World:
         """How many jobs are queued or in anybody's hands."""
         held = sum(len(each.unacked) for node in self.cluster.nodes for each in node.connections)
         return len(self.queue.contents()) + held
+
+    def processor_us(self) -> dict[str, int]:
+        """How much processor time each worker that lives took in all its life."""
+        return {name: worker.processor_us() for name, worker in self.workers.items() if worker.up}
 
     def in_hook(self, worker: str) -> None:
         """Have a worker's shipper find out that its instance waits in the terminate hook."""

@@ -153,15 +153,18 @@ class Database:
             raise StackError(f"effects.sql must give two columns, job identity and count; it gave {shape!r}") from error
 
     def connections(self, name: str) -> tuple[int, int]:
-        """How many connections clients have, to any of its databases, and how many it takes.
+        """How many connections clients have, to any of its databases, and how many they may have.
+
+        Some are kept for superusers: from clients that are none, and so from all as soon as one of them is none.
 
         Raises:
             StackError: It does not answer.
         """
         ((used, limit),) = self.query(
             name,
-            "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend'",
+            "SELECT count(*), current_setting('max_connections')::int - CASE WHEN bool_and(rolsuper) THEN 0 "
+            "ELSE current_setting('superuser_reserved_connections')::int END "
+            "FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid WHERE backend_type = 'client backend'",
         )
         return int(used), int(limit)
 

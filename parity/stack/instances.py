@@ -129,8 +129,6 @@ class Instances:
         more: dict[str, Any] = {"hostname": instance_id, "init": making.service.get("init", True)}
         if healthcheck := compose.healthcheck(making.service):
             more["healthcheck"] = healthcheck
-        if cpus := compose.cpus(making.service):
-            more["nano_cpus"] = round(1e9 * cpus)
         mounts = []
         if asked.user_data:
             folder = self._folder(instance_id)

@@ -10,7 +10,7 @@ import docker.types
 from docker.models.containers import Container
 
 from parity.errors import EngineError
-from parity.stack import owner
+from parity.stack import compose, owner
 from parity.stack.engine import engine, translated
 
 #: What a compose service may state and a launched container follows.
@@ -52,7 +52,9 @@ _PASSED_OVER = frozenset(
         "healthcheck",
     }
 )
-_HANDLED = frozenset(("image", "command", "entrypoint", "environment", "volumes", "tmpfs", "ulimits"))
+_HANDLED = frozenset(("image", "command", "entrypoint", "environment", "volumes", "tmpfs", "ulimits", "cpus"))
+#: In microseconds: a limit of processors is a quota of each such period, as the engine's own `--cpus` makes it.
+CPU_PERIOD_US = 100_000
 
 
 def cannot_follow(service: dict[str, Any]) -> list[str]:
@@ -95,6 +97,9 @@ def create(
     """
     options: dict[str, Any] = {key: service[key] for key in _SAME_NAME if key in service}
     options |= {key: value for key in ("command", "entrypoint") if (value := words(service, key)) is not None}
+    # Not `nano_cpus`: what has that takes no other quota, which a fault may have to give it.
+    if cpus := compose.cpus(service):
+        options |= {"cpu_period": CPU_PERIOD_US, "cpu_quota": round(cpus * CPU_PERIOD_US)}
     options |= more or {}
     addresses = [link_local] if link_local else None
     with translated(f"create {name} from {image}"):

@@ -88,6 +88,18 @@ def _worker(sources: Sources, worker: Service) -> Iterator[Fact]:
     except ValueError as error:
         raise shown.error(f"stop_grace_period: {error}") from error
     yield Fact(model="worker.stop_grace", value=float(seconds), what=what, written=shown)
+    yield from _processors(worker)
+
+
+def _processors(worker: Service) -> Iterator[Fact]:
+    """How many processors an instance may use, where that is limited; as `compose.cpus` has it."""
+    for place in (("cpus",), ("deploy", "resources", "limits", "cpus")):
+        written = worker.value(*place)
+        if written is not None and written.text:
+            what = f"`{'.'.join(place)}` of {worker.name} makes it"
+            value: Any = float(written.text) if re.fullmatch(r"\d*\.?\d+", written.text) else written.text
+            yield _checked(Fact(model="worker.processors", value=value, what=what, written=written))
+            return
 
 
 def _own_publishing(sources: Sources, description: Description) -> Iterator[Fact]:

@@ -180,10 +180,10 @@ class Service:
         written = self._sources.filled_in(self._at("command"), layer, value)
         return [(word, written) for word in shlex.split(written.text)]
 
-    def value(self, key: str) -> Written | None:
-        """A key with a simple value."""
-        stated = self._stated(key)
-        return self._sources.filled_in(self._at(key), *stated[-1]) if stated else None
+    def value(self, *keys: str) -> Written | None:
+        """A simple value, under a key or below several."""
+        stated = self._sources.stated((*self.place, *keys))
+        return self._sources.filled_in(self._at(*keys), *stated[-1]) if stated else None
 
     def mounts(self) -> dict[str, Mount]:
         """What of the host's is mounted, by the path in the container."""

@@ -106,13 +106,13 @@ def test_what_dies_is_replaced(kept: Kept) -> None:
 
 
 def test_metrics_are_those_of_the_containers(kept: Kept) -> None:
-    """A busy instance is seen to be busy, and the queue's depth is the broker's."""
+    """A busy instance is seen to be busy, each counts once for its group, and the queue's depth is the broker's."""
     (busy, *_) = kept.at(4)
     container = kept.containers()[busy]
     container.exec_run(["timeout", "20", "sh", "-c", "while :; do :; done"], detach=True)
     cloudwatch = kept.client("cloudwatch")
 
-    def busiest() -> bool:
+    def told(statistic: str, dimension: str, value: str) -> list[float]:
         now = json.loads(
             subprocess.check_output(["curl", "-s", kept.environment["AWS_ENDPOINT_URL"] + "/_parity/clock"])
         )
@@ -120,15 +120,21 @@ def test_metrics_are_those_of_the_containers(kept: Kept) -> None:
         points = cloudwatch.get_metric_statistics(
             Namespace="AWS/EC2",
             MetricName="CPUUtilization",
-            Dimensions=[{"Name": "InstanceId", "Value": busy}],
+            Dimensions=[{"Name": dimension, "Value": value}],
             StartTime=at_s - 120,
             EndTime=at_s + 60,
             Period=60,
-            Statistics=["Maximum"],
+            Statistics=[statistic],
         )["Datapoints"]
-        return any(point["Maximum"] > 5 for point in points)
+        return [point[statistic] for point in points]
 
-    awaited("a busy processor", busiest, within_s=40)
+    awaited("a busy processor", lambda: any(one > 5 for one in told("Maximum", "InstanceId", busy)), within_s=40)
+    awaited("its group's", lambda: any(one > 5 for one in told("Maximum", "AutoScalingGroupName", GROUP)), within_s=40)
+    # The group's are asked for first: those of the instances that come in meanwhile can only be more.
+    of_group = sum(told("SampleCount", "AutoScalingGroupName", GROUP))
+    known = cloudwatch.list_metrics(Namespace="AWS/EC2", MetricName="CPUUtilization")["Metrics"]
+    instances = [each["Value"] for one in known for each in one["Dimensions"] if each["Name"] == "InstanceId"]
+    assert 0 < of_group <= sum(sum(told("SampleCount", "InstanceId", one)) for one in instances)
     names = {one["MetricName"] for one in cloudwatch.list_metrics(Namespace="Parity/RabbitMQ")["Metrics"]}
     assert {"MessageReadyCount", "OldestMessageAge"} <= names
 

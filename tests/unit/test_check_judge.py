@@ -32,6 +32,7 @@ EVERYTHING = Properties(
     activities_match=True,
     on_revision=True,
     connections_under_limit=True,
+    backlog_growth_at_scale_in=0,
     logs_archived=5,
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from check_histories import NOTHING, ended, exited, us
+import msgspec
+from check_histories import NOTHING, done, effect, ended, exited, submitted, us
 
 from parity.check import Finding, judge
 from parity.history.events import (
@@ -139,6 +140,84 @@ class TestActivitiesMatch:
         assert self.verdict(living("a"), activity("a", status="Cancelled"), exited("a")) == "holds"
 
 
+def policy(at: float, before: int, after: int, *, instances: int = 1) -> list[Event]:
+    """A policy that changed the desired number, as each instance that comes or goes tells of it."""
+    what = "Terminating" if after < before else "Launching a new"
+    alarm = "a monitor alarm TargetTracking-workers-AlarmLow-1 in state ALARM triggered policy processor"
+    cause = f"At 2026-01-05T00:00:{at:02.0f}Z {alarm} changing the desired capacity from {before} to {after}.  At ..."
+    told = [activity(f"i-{at}-{number}", what, "InProgress", at=at)[0] for number in range(instances)]
+    return [msgspec.structs.replace(one, cause=cause) for one in told]
+
+
+class TestBacklogGrowthAtScaleIn:
+    #: Four instances since 2 s, with one job that waits.
+    LARGE = (numbers(0.5, 1, 1), submitted(0, at=1), numbers(2, 4, 4))
+
+    def finding(self, *parts: list[Event], bound: int = 2) -> Finding:
+        return found("backlog_growth_at_scale_in", ended(*self.LARGE, *parts), backlog_growth_at_scale_in=bound)
+
+    def verdict(self, *parts: list[Event], bound: int = 2) -> str:
+        return self.finding(*parts, bound=bound).verdict.value
+
+    def test_made_smaller_while_jobs_pile_up(self):
+        finding = self.finding(submitted(1, 2, 3, 4, at=5), policy(9, 4, 2, instances=2), numbers(9, 2, 2))
+        assert finding.verdict.value == "violated"
+        assert finding.reason == (
+            "at 9.000 s processor lowered the desired number from 4 to 2 with a backlog of 5 jobs, "
+            "4 more than when it changed last"
+        )
+
+    def test_by_no_more_than_the_bound(self):
+        shrunk = (submitted(1, 2, at=5), policy(9, 4, 2, instances=2), numbers(9, 2, 2))
+        assert self.verdict(*shrunk, bound=2) == "holds"
+        assert self.verdict(*shrunk, bound=1) == "violated"
+
+    def test_made_smaller_when_all_is_done(self):
+        work = (submitted(1, 2, 3, 4, at=5), done(0, 1, 2, 3, 4, at=6))
+        finding = self.finding(*work, policy(9, 4, 2), numbers(9, 2, 2), bound=0)
+        assert (finding.verdict.value, finding.reason) == (
+            "holds",
+            "1 times a policy lowered the desired number, with a backlog that had grown by 0 jobs at most",
+        )
+
+    def test_a_backlog_that_is_worked_off(self):
+        """Large still, but less than when the group became as large as it is."""
+        most = (submitted(*range(1, 40), at=5), numbers(6, 4, 3), numbers(7, 4, 4), done(*range(5), at=8))
+        assert self.verdict(*most, policy(9, 4, 2), numbers(9, 2, 2), bound=0) == "holds"
+
+    def test_once_more_under_the_smaller_size(self):
+        first = (policy(5, 4, 3), numbers(5, 3, 3))
+        finding = self.finding(*first, submitted(1, 2, 3, at=6), policy(9, 3, 1), numbers(9, 1, 1))
+        assert finding.reason.startswith("at 9.000 s processor lowered the desired number from 3 to 1")
+        assert "times in all" not in finding.reason
+
+    def test_what_anybody_else_lowers_is_not_judged(self):
+        user = "At 2026-01-05T00:00:09Z a user request explicitly set group desired capacity changing the desired "
+        by_user = msgspec.structs.replace(activity("i-1", "Terminating", at=9)[0], cause=f"{user}capacity from 4 to 2.")
+        assert self.verdict(submitted(*range(1, 9), at=5), [by_user], numbers(9, 2, 2)) == "unknown"
+
+    def test_what_a_policy_raises_is_not_judged(self):
+        assert self.verdict(submitted(*range(1, 9), at=5), policy(9, 4, 5), numbers(9, 4, 5)) == "unknown"
+
+    def test_jobs_that_never_were_in_the_queue_are_no_backlog(self):
+        refused = (submitted(1, 2, 3, 4, outcome="fail", at=5), submitted(5, 6, 7, outcome="info", at=5))
+        assert self.verdict(*refused, done(5, 6, 7, at=6), policy(9, 4, 2), bound=0) == "holds"
+
+    def test_an_effect_that_is_gone_again_is_backlog(self):
+        gone = (submitted(1, 2, 3, at=3), done(1, 2, 3, at=4), *(effect(job, 0, at=5) for job in (1, 2, 3)))
+        assert self.verdict(*gone, policy(9, 4, 2)) == "violated"
+        again = [effect(job, 1, at=6) for job in (1, 2, 3)]
+        assert self.verdict(*gone, *again, policy(9, 4, 2)) == "holds"
+
+    def test_an_effect_that_is_told_before_its_submit(self):
+        early = (effect(1, at=3), submitted(1, at=4), effect(1, 2, at=5))
+        assert self.verdict(*early, policy(9, 4, 2), bound=0) == "holds"
+
+    def test_no_group(self):
+        without = found("backlog_growth_at_scale_in", ended(submitted(1)), backlog_growth_at_scale_in=0)
+        assert without.verdict.value == "unknown"
+
+
 def says(instance: str, revision: str, at: float = 3) -> list[Event]:
     return [Revision(t_us=us(at), instance=instance, revision=revision)]
 
@@ -198,13 +277,17 @@ class TestOnRevision:
 
 
 class TestConnectionsWithin:
-    def verdict(self, *used: int) -> str:
+    def verdict(self, *used: int, last_limit: int = 12) -> str:
         told = [[Connections(t_us=us(at), used=count, limit=12)] for at, count in enumerate(used, 1)]
-        return found("connections_under_limit", ended(*told)).verdict.value
+        last = [Connections(t_us=us(100), used=1, limit=last_limit)] if used else []
+        return found("connections_under_limit", ended(*told, last)).verdict.value
 
     def test_verdicts(self):
         assert self.verdict(3, 11, 4) == "holds"
         assert self.verdict(3, 12, 4) == "violated"
+        # Superusers alone are there at the end, and may have those that were kept from the application.
+        assert self.verdict(3, 12, 4, last_limit=15) == "violated"
+        assert self.verdict(3, 9, 4, last_limit=9) == "holds"
         assert self.verdict() == "unknown"
 
 

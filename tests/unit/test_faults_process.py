@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from parity.scenario.steps import Step
 from parity.stack.faults import process
@@ -18,6 +22,22 @@ class Container:
 
     def kill(self) -> None:
         self.attrs["State"] = {"Running": False, "Status": "exited", "ExitCode": 137, "OOMKilled": False}
+
+    def reload(self) -> None:
+        pass
+
+
+class Limited:
+    """A container with a quota, 0 for none, that it can be given another of."""
+
+    id = "c"
+
+    def __init__(self, quota_us: int) -> None:
+        self.attrs: dict[str, Any] = {"HostConfig": {"CpuQuota": quota_us}}
+
+    def update(self, *, cpu_period: int, cpu_quota: int) -> None:
+        assert cpu_period == 100_000
+        self.attrs["HostConfig"]["CpuQuota"] = cpu_quota
 
     def reload(self) -> None:
         pass
@@ -43,3 +63,24 @@ def test_a_killed_worker_is_proved_dead_only_when_its_group_knows():
     with process.killed(step, [subject], SimpleNamespace(group=group)) as proof:  # type: ignore[arg-type]
         assert group.looks == 3
         assert proof == "worker-1 exited with 137"
+
+
+@pytest.mark.parametrize(
+    ("had_us", "slow_us", "back_us"), [(0, 30_000, -1), (-1, 30_000, -1), (20_000, 20_000, 20_000)]
+)
+def test_who_is_slowed_down_gets_no_more_than_it_had_and_that_again(had_us, slow_us, back_us):
+    """A service with a limit of its own would be faster under the fault, and without a limit after it."""
+    container = Limited(had_us)
+    subject = Subject(name="worker-1", role="worker", container=container)  # type: ignore[arg-type]
+    entries: list[dict[str, Any]] = []
+
+    @contextlib.contextmanager
+    def pending(entry: dict[str, Any]) -> Iterator[None]:
+        entries.append(entry)
+        yield
+
+    live = SimpleNamespace(stack=SimpleNamespace(undo=SimpleNamespace(pending=pending)))
+    step = Step.model_validate({"slow_down": "any worker", "percent": 30, "for": "1s"})
+    with process.slowed_down(step, [subject], live):  # type: ignore[arg-type]
+        assert container.attrs["HostConfig"]["CpuQuota"] == slow_us
+    assert [entry["limits"] for entry in entries] == [{"cpu_period": 100_000, "cpu_quota": back_us}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from parity.stack import compose, launch, owner
@@ -80,6 +82,25 @@ class TestFollowing:
         """The compose tool writes empty members, and users their own `x-` ones."""
         stated = {"image": "a", "x-mine": 1, "pid": None, "devices": [], "networks": {"default": None}, "restart": "no"}
         assert launch.cannot_follow(stated) == []
+
+
+class TestProcessors:
+    """A quota and no `NanoCpus`: the engine refuses another quota to what has that, and a fault gives one."""
+
+    @pytest.mark.parametrize(
+        ("stated", "quota"),
+        [
+            ({"cpus": 0.2}, {"cpu_period": 100_000, "cpu_quota": 20_000}),
+            ({"deploy": {"resources": {"limits": {"cpus": "1.5"}}}}, {"cpu_period": 100_000, "cpu_quota": 150_000}),
+            ({}, {}),
+        ],
+    )
+    def test_a_limit_is_a_quota(self, monkeypatch, stated, quota):
+        asked: dict = {}
+        containers = SimpleNamespace(create=lambda image, **options: asked.update(options) or image)
+        monkeypatch.setattr(launch, "engine", lambda: SimpleNamespace(containers=containers))
+        launch.create(stated, image="a", name="n", network="net", alias="n", environment={}, labels=LABELS)
+        assert {key: value for key, value in asked.items() if "cpu" in key} == quota
 
 
 def test_limits_are_a_number_or_a_pair():

@@ -35,7 +35,10 @@ REFERENCE_DIFFERS = {
     "worker.heartbeat": 10.0,
     "worker.stop_grace": 20.0,
     "database.max_connections": 40,
+    "database.reserved_connections": 0,
 }
+
+BURNS = {"worker.job_duration": (1.0, 1.0), "worker.job_processor_time": 0.1, "worker.processors": 0.2}
 
 #: Each overlay, where it differs from the reference stack.
 OVERLAYS: dict[str, dict[str, Any]] = {
@@ -52,6 +55,8 @@ OVERLAYS: dict[str, dict[str, Any]] = {
     "drops-what-fails": {"worker.on_failure": "acknowledge"},
     "deployed-from-git": {"worker.boots_with": "deployed"},
     "few-connections": {"database.max_connections": 12},
+    "burns-processor": BURNS,
+    "burns-processor-few-connections": BURNS | {"database.max_connections": 4},
     "full-queue-drops-its-head": {"broker.max_length": 20, "broker.dead_letter": False},
     "late-confirms-are-refusals": {"producer.on_timeout": "fail", "producer.confirm_timeout": 2.0},
     "logs-at-termination": {"worker.log_shipping": "terminate"},
@@ -273,6 +278,20 @@ class TestWhatIsRead:
         assert read(("postgres -c max_connections=40", command)) == ONE | {
             f"database.{name}": value for name, value in told.items()
         }
+
+    @pytest.mark.parametrize(
+        ("stated", "processors"),
+        [
+            ("cpus: 0.5", 0.5),
+            ("cpus: '.25'", 0.25),
+            ("deploy: {resources: {limits: {cpus: '0.75'}}}", 0.75),
+            ("cpus: 1\n    deploy: {resources: {limits: {cpus: '0.75'}}}", 1.0),
+            ("deploy: {resources: {limits: {memory: 50M}}}", 2.0),
+        ],
+    )
+    def test_how_many_processors_an_instance_may_use(self, read, stated, processors):
+        stated = f"stop_grace_period: 1m30s\n    {stated}"
+        assert read(("stop_grace_period: 1m30s", stated)).get("worker.processors", 2.0) == processors
 
     @pytest.mark.parametrize(
         ("written", "heartbeat"),
@@ -752,5 +771,6 @@ def test_what_the_page_says_that_files_show_is_what_they_show(stack):
     files = stack(
         ("submit: {service: producer}", "submit: {body: x}\n  deploy: {environment: R, command: ['{revision}']}"),
         ("max_connections=40", "max_connections=40 -c superuser_reserved_connections=1 -c synchronous_commit=on"),
+        ("    stop_grace_period: 1m30s", "    cpus: 1\n    stop_grace_period: 1m30s"),
     )
     assert {fact.model for fact in facts(Sources(files), files.description)} == documented

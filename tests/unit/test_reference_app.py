@@ -5,6 +5,7 @@ import io
 import itertools
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,19 @@ class TestRevision:
         assert revision.main() == 1
         assert "cannot put nowhere in place" in capsys.readouterr().err
         assert revision.current() == "as-built"
+
+
+class TestBurning:
+    @pytest.fixture
+    def burn(self):
+        spec = importlib.util.spec_from_file_location("burning", APPLICATION / "burning.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.burn
+
+    @pytest.mark.parametrize("processor_s", [0, 0.05])
+    def test_it_takes_the_processor_time_and_hardly_more(self, burn, processor_s):
+        """Of its own thread: what others take meanwhile does not make a job cheaper."""
+        before_s = time.thread_time()
+        burn(processor_s)
+        assert processor_s <= time.thread_time() - before_s < processor_s + 0.02

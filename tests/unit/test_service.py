@@ -13,8 +13,8 @@ from parity.service.backlog import Age, Depth, measured
 from parity.service.furnish import Told
 from parity.service.meter import Meter
 from parity.service.papers import Address, read_address, write_address
-from parity.service.processor import Processor, Reading, reading, used
 from parity.stack import attendant
+from parity.stack.processor import Processor, Reading, reading, used
 
 STATS = {
     "read": "2026-11-25T18:07:10.228074154Z",
@@ -45,20 +45,19 @@ class TestProcessor:
     def test_one_that_started_anew_has_no_datapoint(self):
         assert used(at(10, 5), at(20, 1)) == {}
 
-    def test_groups_are_told_beside_their_instances(self, monkeypatch):
+    def test_each_instance_has_a_datapoint_and_its_group_none(self, monkeypatch):
+        """What of it counts for the group, and from when on, is the region's to know."""
         readings = {"i-1": [at(0, 0), at(10, 2)], "i-2": [at(0, 0), at(10, 6)], "i-3": [at(10, 1)]}
-        processor = Processor("parity-x")
+        processor = Processor(lambda instance_id: f"parity-x-{instance_id}")
         monkeypatch.setattr(processor, "_read_one", lambda instance_id: readings[instance_id].pop(0))
         processor.notice(["i-1", "i-2"])
         processor.notice(["i-1", "i-2"])
-        points = processor.measure({"i-1": "g", "i-2": "g", "i-3": "g"})
-        cpu = {point.dimensions[0]: point for point in points if point.name == "CPUUtilization"}
-        assert cpu["InstanceId", "i-1"].total == 10.0
-        assert cpu["AutoScalingGroupName", "g"] == Measured(
-            "AWS/EC2", "CPUUtilization", (("AutoScalingGroupName", "g"),), total=40.0, count=2, low=10.0, high=30.0
-        )
+        points = [point for point in processor.measure(["i-1", "i-2", "i-3"]) if point.name == "CPUUtilization"]
         # The third has a first reading only.
-        assert ("InstanceId", "i-3") not in cpu
+        assert points == [
+            Measured("AWS/EC2", "CPUUtilization", (("InstanceId", "i-1"),), total=10.0),
+            Measured("AWS/EC2", "CPUUtilization", (("InstanceId", "i-2"),), total=30.0),
+        ]
 
 
 class TestBacklog:

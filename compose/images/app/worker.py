@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import Link, Session, diagnose
+from burning import burn
 from effects import Effects, GivenUpError
 from pika.exceptions import AMQPError
 from revision import current
@@ -54,6 +55,8 @@ class WorkSettings:
     """How jobs are worked."""
 
     duration: DurationRange
+    #: How much processor time of that is used up.
+    processor_s: float
     acknowledge: str
     acknowledge_delay_s: float
     prefetch: int
@@ -80,6 +83,7 @@ class WorkSettings:
             raise SettingError("DATABASE_URL: expected a postgresql:// URL, got none")
         return cls(
             duration=duration,
+            processor_s=number(environment, "WORK_CPU_S", 0),
             acknowledge=choice(environment, "ACKNOWLEDGE", "after-commit", "before-commit", "automatic"),
             acknowledge_delay_s=number(environment, "ACK_DELAY_S", 0),
             prefetch=int(number(environment, "PREFETCH", 5)),
@@ -145,7 +149,7 @@ class Jobs:
         if job.kind == "poison":
             self._answer(delivery, self._settings.on_failure)
             return
-        time.sleep(self._settings.duration.draw())
+        self._work_off()
         if self._settings.acknowledge == "before-commit":
             self._acknowledge(delivery)
             time.sleep(self._settings.acknowledge_delay_s)
@@ -155,6 +159,12 @@ class Jobs:
         if self._settings.acknowledge == "after-commit":
             time.sleep(self._settings.acknowledge_delay_s)
             self._acknowledge(delivery)
+
+    def _work_off(self) -> None:
+        """Take as long as a job takes, and at least the processor time that it takes."""
+        over_s = time.monotonic() + self._settings.duration.draw()
+        burn(self._settings.processor_s)
+        time.sleep(max(0.0, over_s - time.monotonic()))
 
     def _commit(self, delivery: Delivery) -> None:
         self._effects.commit(delivery.job.id, wait=functools.partial(self._wait_to_retry, delivery))

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from parity.errors import FaultError
 from parity.scenario.steps import IN_TURN, Step
-from parity.stack import compose
+from parity.stack import compose, launch
 from parity.stack.engine import engine, translated, wait_for
 from parity.stack.faults.clients import disconnect
 from parity.stack.faults.live import Live, Subject
@@ -111,15 +111,19 @@ def _told_of_memory(container: Container, since_s: int) -> bool:
 def slowed_down(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     """The containers get a share of one processor."""
     assert step.percent is not None
-    period_us = 100_000
+    period_us = launch.CPU_PERIOD_US
     with contextlib.ExitStack() as undo:
         for subject in subjects:
-            back = {"cpu_period": period_us, "cpu_quota": -1}
+            had_us = subject.container.attrs["HostConfig"]["CpuQuota"]
+            quota_us = step.percent.value * period_us // 100
+            # One that may use less already is not to get more.
+            quota_us = min(quota_us, had_us) if had_us > 0 else quota_us
+            back = {"cpu_period": period_us, "cpu_quota": had_us if had_us > 0 else -1}
             undo.enter_context(live.stack.undo.pending(_entry("update", subject) | {"limits": back}))
             with translated(f"slow {subject.name} down"):
-                subject.container.update(cpu_period=period_us, cpu_quota=step.percent.value * period_us // 100)
+                subject.container.update(cpu_period=period_us, cpu_quota=quota_us)
                 subject.container.reload()
-            if subject.container.attrs["HostConfig"]["CpuQuota"] != step.percent.value * period_us // 100:
+            if subject.container.attrs["HostConfig"]["CpuQuota"] != quota_us:
                 raise FaultError(f"{subject.name} has no processor quota")
         yield f"{_names(subjects)} at {step.percent.value}% of a processor"
 

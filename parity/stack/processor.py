@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,15 +73,15 @@ def used(before: Reading, after: Reading) -> dict[str, float]:
 
 
 class Processor:
-    """Reads instances' statistics, and makes datapoints of the differences.
+    """Reads instances' statistics, and makes datapoints of the differences: of each instance, as EC2 tells them.
 
     Args:
-        project: What the containers' names begin with.
+        container: The name or id of an instance's container.
         cpus: How many processors each is limited to; 0: all that there are.
     """
 
-    def __init__(self, project: str, *, cpus: float = 0.0) -> None:
-        self._project = project
+    def __init__(self, container: Callable[[str], str], *, cpus: float = 0.0) -> None:
+        self._container = container
         self._cpus = cpus
         self._before: dict[str, Reading] = {}
 
@@ -89,31 +89,20 @@ class Processor:
         """Take a first reading of those that have none, so that the next makes a datapoint."""
         self._before |= self._read(set(instances) - set(self._before))
 
-    def measure(self, groups: Mapping[str, str]) -> list[Measured]:
-        """Datapoints since the last time.
+    def measure(self, instances: Iterable[str]) -> list[Measured]:
+        """Datapoints since the last time. What counts for an instance's group, and from when on, the region knows.
 
         Args:
-            groups: The group of each instance that runs; empty for none.
+            instances: Those that run.
         """
-        now = self._read(groups)
-        amounts = {
-            instance_id: used(self._before[instance_id], after)
+        now = self._read(instances)
+        before, self._before = self._before, now
+        return [
+            Measured(NAMESPACE, name, (("InstanceId", instance_id),), total=value)
             for instance_id, after in now.items()
-            if instance_id in self._before
-        }
-        self._before = now
-        told = []
-        of_groups: dict[tuple[str, str], list[float]] = {}
-        for instance_id, metrics in amounts.items():
-            for name, value in metrics.items():
-                told.append(_point(name, ("InstanceId", instance_id), [value]))
-                of_groups.setdefault((groups[instance_id], name), []).append(value)
-        told += [
-            _point(name, ("AutoScalingGroupName", group), values)
-            for (group, name), values in of_groups.items()
-            if group
+            if instance_id in before
+            for name, value in used(before[instance_id], after).items()
         ]
-        return told
 
     def _read(self, instances: Iterable[str]) -> dict[str, Reading]:
         wanted = list(instances)
@@ -124,18 +113,6 @@ class Processor:
     def _read_one(self, instance_id: str) -> Reading | None:
         # One that goes while it is read has nothing to tell any more.
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
-            stats = engine().api.stats(f"{self._project}-{instance_id}", stream=False, one_shot=True)
+            stats = engine().api.stats(self._container(instance_id), stream=False, one_shot=True)
             return reading(stats, cpus=self._cpus)
         return None
-
-
-def _point(name: str, dimension: tuple[str, str], values: list[float]) -> Measured:
-    return Measured(
-        NAMESPACE,
-        name,
-        (dimension,),
-        total=sum(values),
-        count=float(len(values)),
-        low=min(values),
-        high=max(values),
-    )
