@@ -120,7 +120,9 @@ def drained_before_termination(ledger: Ledger, _properties: Properties) -> Findi
     if not finished:
         reason = f"the {len(terminated)} instances that were terminated had no job in hand when that began"
         return finding(name, UNKNOWN, reason)
-    return finding(name, HOLDS, f"{len(terminated)} instances were terminated, after the {finished} jobs in their hands")
+    return finding(
+        name, HOLDS, f"{len(terminated)} instances were terminated, after the {finished} jobs in their hands"
+    )
 
 
 def on_revision(ledger: Ledger, _properties: Properties) -> Finding:

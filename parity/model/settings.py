@@ -126,8 +126,8 @@ class WorkerModel(_Section):
     #: Which revision of the code an instance of a group boots with: the one that its launch template names, or the one
     #: that is deployed at that moment.
     boots_with: Literal["template", "deployed"] = "template"
-    #: What becomes of a worker whose instance waits in its group's terminate hook: it stops as at SIGTERM, and the hook is
-    #: completed when it has (`drain`); the hook is completed at once (`complete`); or nobody knows of the hook.
+    #: What becomes of a worker whose instance waits in its group's terminate hook: it stops as at SIGTERM, and the hook
+    #: is completed when it has (`drain`); the hook is completed at once (`complete`); or nobody knows of the hook.
     on_terminate: Literal["ignore", "drain", "complete"] = "ignore"
     #: When what a worker prints is brought to an archive: as it comes, only in its group's terminate hook, or never.
     log_shipping: Literal["none", "stream", "terminate"] = "none"

@@ -120,9 +120,7 @@ class Application:
     def _told(self, worker: str) -> dict[str, str]:
         """What an instance is told besides: where the AWS API is, and the revision of the code that it boots with."""
         own = self._description.environment
-        told = {
-            key: value for key, value in (self._wire.environment if self._wire else {}).items() if key not in own
-        }
+        told = {key: value for key, value in (self._wire.environment if self._wire else {}).items() if key not in own}
         deploy = self._description.deploy
         if self.scaled is None or deploy is None:
             return told

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 
 import hook
 from settings import SettingError, choice
@@ -99,16 +100,26 @@ def say(message: str) -> None:
     print(f"drain: {message}", file=sys.stderr, flush=True)
 
 
+def configured(command: list[str], environment: Mapping[str, str]) -> Drain:
+    """An agent as the environment asks for it.
+
+    Raises:
+        SettingError: A variable is missing or has an impossible value.
+    """
+    on_terminate = choice(environment, "ON_TERMINATE", "drain", "complete", "ignore")
+    if on_terminate != "ignore" and "AWS_ENDPOINT_URL" not in environment:
+        raise SettingError("AWS_ENDPOINT_URL: expected where the AWS API is, found nothing")
+    return Drain(command, on_terminate=on_terminate)
+
+
 def main(command: list[str]) -> int:
     """Run a command; exit status 2 on settings that make no sense."""
     try:
-        on_terminate = choice(dict(os.environ), "ON_TERMINATE", "drain", "complete", "ignore")
-        if on_terminate != "ignore" and "AWS_ENDPOINT_URL" not in os.environ:
-            raise SettingError("AWS_ENDPOINT_URL: expected where the AWS API is, found nothing")
+        drain = configured(command, os.environ)
     except SettingError as error:
         say(str(error))
         return 2
-    return Drain(command, on_terminate=on_terminate).run()
+    return drain.run()
 
 
 if __name__ == "__main__":

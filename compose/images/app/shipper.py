@@ -193,7 +193,7 @@ class Shipper:
                 return
 
     def _wait_for_hook(self) -> None:
-        """Wait until the instance is in its terminate hook; then stop, archive, have the hook go on, and wait for the end."""
+        """In the terminate hook stop the command, archive its lines, have the hook go on, and wait for the end."""
         group = hook.wait(self._stopped, self._say)
         if not group:
             return
