@@ -114,6 +114,9 @@ class Worker(Process):
             self.timeline.later(self, LEAVE_US, self._left)
         elif self.in_hand is None:
             self._leave()
+        elif self._dialler.connection is not None:
+            # Nothing more is to wait behind the job in hand.
+            self._dialler.connection.to_node(self._queue.cancel, self._dialler.connection)
 
     def _leave(self) -> None:
         """Give back what was fetched ahead, and go."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.check import Judgement, judge
-from parity.history.events import Called, Event, Instance
+from parity.history.events import Called, Delivery, Event, Instance
 from parity.model.settings import ModelSettings
 from parity.run.draws import SeededDraws
 from parity.scenario.scenario import read_scenario
@@ -84,6 +84,8 @@ def test_in_the_hook_jobs_are_finished_first(on_terminate, shipping):
     assert verdicts(judgement) == {"drained_before_termination": "holds", "redelivered_within": "unknown"}
     assert (ends(events), completed(events)) == ([(3, 0), (3, 0)], 2)
     assert judgement.tally.redelivered == 0
+    # Nor was anything sent to a worker that only waited for the job in hand.
+    assert not any(isinstance(one, Delivery) and one.redelivered for one in events)
 
 
 def test_a_hook_that_is_completed_at_once_helps_nobody():
