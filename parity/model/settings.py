@@ -106,8 +106,8 @@ class WorkerModel(_Section):
     on_commit_error: Literal["retry", "acknowledge", "requeue", "reject"] = "retry"
     #: What a job that fails (`poison`) is answered with. `republish` sends a copy without confirm, then acknowledges.
     on_failure: Literal["requeue", "reject", "acknowledge", "republish"] = "requeue"
-    #: What SIGTERM makes of jobs fetched and not begun. `finish` takes no more and gives them back after the one in hand
-    #: is done; `acknowledge` acknowledges them all; `abandon` leaves at once, in the middle of a job.
+    #: What SIGTERM makes of jobs fetched and not begun. `finish` takes no more, and gives them back after the one in
+    #: hand is done; `acknowledge` acknowledges them all; `abandon` leaves at once, in the middle of a job.
     on_stop: Literal["finish", "acknowledge", "abandon"] = "finish"
     #: Whether a lost connection is made again; else the worker stays, and consumes nothing.
     reconnect: bool = True
