@@ -2,6 +2,7 @@
 
 converged   as many instances in service as are desired
 bounds      the smallest and the largest size; AWS documents when the largest may be exceeded
+drained     terminated without a job in hand: `parity.check.terminations`
 stale       in service, with another revision of the code than the one that was deployed last
 archived    what an instance that is gone had printed is in the archive
 backlog     jobs submitted ok that have no effect yet
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from parity.check.accounts import WITNESSES_MAX, Jobs
 from parity.check.findings import HOLDS, UNKNOWN, VIOLATED, finding
 from parity.check.ledger import Ledger
 from parity.check.verdict import Finding
@@ -96,6 +98,32 @@ def _named(what: str, instances: set[str]) -> list[str]:
     some = ", ".join(sorted(instances)[:_NAMED_MAX])
     more = f" and {len(instances) - _NAMED_MAX} more" if len(instances) > _NAMED_MAX else ""
     return [f"{some}{more} {what}"]
+
+
+def drained_before_termination(ledger: Ledger, _properties: Properties) -> Finding:
+    """No instance was terminated with a job in hand. A group that took nothing from anybody at work says nothing."""
+    name = "drained_before_termination"
+    terminations = ledger.terminations
+    if ledger.scaling.capacity is None:
+        return finding(name, UNKNOWN, "the history tells of no group")
+    terminated = terminations.ended_with.keys()
+    if not terminated:
+        return finding(name, UNKNOWN, "no instance was terminated")
+    if not ledger.custody.acknowledging:
+        return finding(name, UNKNOWN, "the application told of no acknowledgement")
+    jobs = {one: terminations.interrupted(one) for one in terminated}
+    interrupted = set[int]().union(*jobs.values())
+    if interrupted:
+        hasty = {one for one in terminated if jobs[one]}
+        (text,) = _named(f"of {len(terminated)} instances were terminated with {len(interrupted)} jobs in hand", hasty)
+        return finding(name, VIOLATED, text, Jobs(len(interrupted), tuple(sorted(interrupted)[:WITNESSES_MAX])))
+    finished = sum(terminations.began_with[one] for one in terminated)
+    if not finished:
+        reason = f"the {len(terminated)} instances that were terminated had no job in hand when that began"
+        return finding(name, UNKNOWN, reason)
+    return finding(
+        name, HOLDS, f"{len(terminated)} instances were terminated, after the {finished} jobs in their hands"
+    )
 
 
 def on_revision(ledger: Ledger, _properties: Properties) -> Finding:

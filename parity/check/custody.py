@@ -6,7 +6,7 @@ from __future__ import annotations
 class Custody:
     """Who holds what.
 
-    An instance holds a job from the job's delivery to it until it says that it acknowledged the job, or
+    An instance holds a job from the job's delivery to it until it says that it acknowledged or rejected the job, or
     until the job is delivered again. A committed effect does not release the job: between the commit and the
     acknowledgement the broker still owes it to a worker.
 
@@ -24,8 +24,10 @@ class Custody:
         self.gone: set[str] = set()
         #: Microseconds an orphaned job waited, and the job, in the order of redelivery.
         self.waits: list[tuple[int, int]] = []
-        #: Orphaned jobs that their instance acknowledged after all.
-        self.acknowledged_after = 0
+        #: Orphaned jobs that their instance acknowledged after all, with that instance.
+        self.acknowledged_after: set[tuple[int, str]] = set()
+        #: Whether anybody ever said that a job was acknowledged.
+        self.acknowledging = False
         #: How often an instance exited, or a fault was applied to anything.
         self.hits = 0
         self._healed: set[str] = set()
@@ -52,7 +54,11 @@ class Custody:
         if since_us is not None:
             self.waits.append((t_us - since_us, job))
 
-    def acknowledged(self, job: int) -> None:
+    def acknowledged(self, job: int, instance: str) -> None:
         """The instance an orphaned job was taken from acknowledged it after all."""
         del self.orphans[job]
-        self.acknowledged_after += 1
+        self.acknowledged_after.add((job, instance))
+
+    def held_by(self, instance: str) -> set[int]:
+        """The jobs that an instance holds."""
+        return {job for job, holder in self.holders.items() if holder == instance}

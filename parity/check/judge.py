@@ -25,6 +25,7 @@ from parity.check.capacity import (
     capacity_converges_within,
     capacity_in_bounds,
     connections_under_limit,
+    drained_before_termination,
     logs_archived,
     on_revision,
 )
@@ -57,6 +58,7 @@ CHECKS: Mapping[str, Check] = {
     "capacity_converges_within": capacity_converges_within,
     "capacity_in_bounds": capacity_in_bounds,
     "activities_match": activities_match,
+    "drained_before_termination": drained_before_termination,
     "on_revision": on_revision,
     "connections_under_limit": connections_under_limit,
     "backlog_growth_at_scale_in": backlog_growth_at_scale_in,
@@ -81,7 +83,7 @@ def judge(events: Iterable[Event], properties: Properties, *, checks: Mapping[st
     bound_s = properties.drained_within
     ledger = Ledger(
         drained_within_us=None if bound_s is None else round(bound_s * 1e6),
-        watch_custody=properties.redelivered_within is not None,
+        watch_custody=properties.redelivered_within is not None or properties.drained_before_termination,
     )
     ledger.fold(events)
     claimed = [name for name in PROPERTY_NAMES if _is_claimed(getattr(properties, name))]

@@ -26,6 +26,7 @@ from parity.check.accounts import (
 )
 from parity.check.custody import Custody
 from parity.check.scaling import Scaling
+from parity.check.terminations import Terminations
 from parity.history.events import (
     Census,
     Delivery,
@@ -57,13 +58,14 @@ class Ledger:
     Args:
         drained_within_us: Microseconds after the start of the drain from which a job is late; None takes the
             deadline that the drain's own event carries.
-        watch_custody: Whether anybody will ask how long orphaned jobs waited.
+        watch_custody: Whether anybody will ask who held which job.
     """
 
     def __init__(self, *, drained_within_us: int | None = None, watch_custody: bool = True) -> None:
         self.accounts = Accounts()
         self.custody = Custody()
-        self.scaling = Scaling()
+        self.terminations = Terminations(self.custody)
+        self.scaling = Scaling(self.terminations)
         #: When each phase was entered, in microseconds.
         self.phases: dict[str, int] = {}
         self.census: Census | None = None
@@ -111,17 +113,20 @@ class Ledger:
         scaling = self.scaling
         holders, orphans, gone = custody.holders, custody.orphans, custody.gone
         submitted_max = self._submitted_max
-        draining = "drain" in self.phases
+        draining, acknowledging = "drain" in self.phases, custody.acknowledging
         event: Any = None
         for event in events:
             kind = type(event)
             if kind is Point:
                 if event.point == "acknowledged":
                     job = event.job
+                    acknowledging = True
                     if holders.get(job) == event.worker:
                         del holders[job]
                         if job in orphans:
-                            custody.acknowledged(job)
+                            custody.acknowledged(job, event.worker)
+                elif event.point == "rejected" and holders.get(event.job) == event.worker:
+                    del holders[event.job]
             elif kind is Delivery:
                 job = event.job
                 worker = event.worker
@@ -160,7 +165,7 @@ class Ledger:
                 if handle is not None:
                     handle(event)
                     draining = "drain" in self.phases
-        self._submitted_max = submitted_max
+        self._submitted_max, custody.acknowledging = submitted_max, acknowledging
         if event is not None:
             self.end_us = event.t_us
 
@@ -210,6 +215,7 @@ class Ledger:
     def _fault(self, event: Fault) -> None:
         self.fault_phases[event.fault, event.phase] += 1
         self.fault_names.setdefault(event.fault, f"{event.kind} on {event.target}")
+        self.terminations.fault(event)
         if event.phase == "applied" and not self._watch_is_over:
             self.custody.hits += 1
             for name in event.on:
@@ -228,6 +234,7 @@ class Ledger:
         if event.state in ("starting", "running"):
             self.custody.gone.discard(event.instance)
         elif event.state == "exited" and not self._watch_is_over:
+            self.terminations.exited(event)
             self.custody.hits += 1
             self.custody.gone.add(event.instance)
             self.custody.hit(event.instance, event.t_us)

@@ -73,7 +73,7 @@ def redelivered_within(ledger: Ledger, properties: Properties) -> Finding:
         reason = f"the watch over {len(pending)} orphaned jobs ended before {bound_s:g} s had passed"
         return finding(name, UNKNOWN, reason, _jobs(pending))
     if not figures:
-        released = custody.acknowledged_after + len(custody.orphans)
+        released = len(custody.acknowledged_after) + len(custody.orphans)
         reason = "no instance was lost with a job that had to be delivered again"
         return finding(name, UNKNOWN, f"{reason}; {released} orphaned jobs were done or acknowledged")
     return finding(name, HOLDS, figures)

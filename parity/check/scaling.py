@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from parity.check.terminations import Terminations
 from parity.history.events import (
     Activity,
     Archived,
@@ -54,9 +55,13 @@ class Scaling:
     """The group's side of a history.
 
     The watch is over when the census begins: that ends every worker itself.
+
+    Args:
+        terminations: Told of lifecycle states.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, terminations: Terminations) -> None:
+        self._terminations = terminations
         #: The last numbers that were told, and when.
         self.capacity: Capacity | None = None
         #: Since when the numbers differ, in microseconds; None while they agree.
@@ -140,6 +145,7 @@ class Scaling:
             self.out_of_bounds.append(told)
 
     def _lifecycle(self, event: Lifecycle) -> None:
+        self._terminations.lifecycle(event)
         if event.state:
             self.states[event.instance] = event.state
         else:

@@ -154,15 +154,27 @@ class WorkQueue(ABC):
 
     def connection_gone(self, connection: Connection) -> None:
         """What was delivered on a connection that is gone comes back, in its order."""
+        self._take_from_consumers(connection)
+        held = list(connection.unacked.values())
+        connection.unacked.clear()
+        if held and not self.later(connection, self._give_back, held):
+            self._give_back(held)
+        self._delete_unused()
+
+    def cancel(self, connection: Connection) -> None:
+        """Deliver nothing more on a connection; what was delivered stays its own."""
+        if connection.consuming:
+            self._take_from_consumers(connection)
+            self._delete_unused()
+
+    def _take_from_consumers(self, connection: Connection) -> None:
         if connection.consuming:
             connection.consuming = False
             if connection in self.consumers:
                 self.consumers.remove(connection)
                 self.forget_consumers()
-        held = list(connection.unacked.values())
-        connection.unacked.clear()
-        if held and not self.later(connection, self._give_back, held):
-            self._give_back(held)
+
+    def _delete_unused(self) -> None:
         if not self.consumers and self.settings.auto_delete and self.declared:
             self.timeline.reached("the queue was deleted with its last consumer")
             self.delete()

@@ -106,8 +106,8 @@ class WorkerModel(_Section):
     on_commit_error: Literal["retry", "acknowledge", "requeue", "reject"] = "retry"
     #: What a job that fails (`poison`) is answered with. `republish` sends a copy without confirm, then acknowledges.
     on_failure: Literal["requeue", "reject", "acknowledge", "republish"] = "requeue"
-    #: What SIGTERM makes of jobs fetched and not begun. `finish` gives them back after the one in hand is done;
-    #: `acknowledge` acknowledges them all; `abandon` leaves at once, in the middle of a job.
+    #: What SIGTERM makes of jobs fetched and not begun. `finish` takes no more, and gives them back after the one in
+    #: hand is done; `acknowledge` acknowledges them all; `abandon` leaves at once, in the middle of a job.
     on_stop: Literal["finish", "acknowledge", "abandon"] = "finish"
     #: Whether a lost connection is made again; else the worker stays, and consumes nothing.
     reconnect: bool = True
@@ -133,10 +133,18 @@ class WorkerModel(_Section):
     #: Which revision of the code an instance of a group boots with: the one that its launch template names, or the one
     #: that is deployed at that moment.
     boots_with: Literal["template", "deployed"] = "template"
+    #: What becomes of a worker whose instance waits in its group's terminate hook: it stops as at SIGTERM, and the hook
+    #: is completed when it has (`drain`); the hook is completed at once (`complete`); or nobody knows of the hook.
+    on_terminate: Literal["ignore", "drain", "complete"] = "ignore"
     #: When what a worker prints is brought to an archive: as it comes, only in its group's terminate hook, or never.
     log_shipping: Literal["none", "stream", "terminate"] = "none"
     #: How long lines are gathered that are archived as they come.
     log_batch: Seconds = 0.5
+
+    @property
+    def in_hook(self) -> Literal["ignore", "drain", "complete"]:
+        """What becomes of a worker in the terminate hook: what ships its lines there has it stop first, too."""
+        return "drain" if self.log_shipping == "terminate" else self.on_terminate
 
 
 class DatabaseModel(_Section):

@@ -55,6 +55,8 @@ class Worker(Process):
         self._waiting: deque[Held] = deque()
         self.in_hand: Held | None = None
         self._stopping = False
+        #: SIGKILL is on its way.
+        self._ending = False
         #: What is called when it started anew, where it is to do so instead of ending.
         self._renewed: Callable[[], None] | None = None
         self._uncommitted: list[Held] = []
@@ -82,13 +84,17 @@ class Worker(Process):
             self._watcher.exited(self.name, exit_code)
 
     def stop(self) -> None:
-        """SIGTERM."""
-        renewing, self._renewed = self._renewed is not None, None
-        if not self.up or (self._stopping and not renewing):
-            return
-        if not renewing:
+        """SIGTERM, and SIGKILL when the grace period is over."""
+        if self.up and not self._ending:
+            self._ending = True
+            self.drain()
+            self.timeline.later(self, round(self._settings.stop_grace * 1e6), self.exit, 137)
+
+    def drain(self) -> None:
+        """SIGTERM: leave, however long it takes."""
+        self._renewed = None
+        if self.up and not self._stopping:
             self._wind_up()
-        self.timeline.later(self, round(self._settings.stop_grace * 1e6), self.exit, 137)
 
     def renew(self, then: Callable[[], None]) -> None:
         """SIGHUP: leave as at SIGTERM, and start anew in the same place.
@@ -113,6 +119,9 @@ class Worker(Process):
             self.timeline.later(self, LEAVE_US, self._left)
         elif self.in_hand is None:
             self._leave()
+        elif self._dialler.connection is not None:
+            # Nothing more is to wait behind the job in hand.
+            self._dialler.connection.to_node(self._queue.cancel, self._dialler.connection)
 
     def _leave(self) -> None:
         """Give back what was fetched ahead, and go."""

@@ -18,6 +18,7 @@ from parity.run.archive import Archive
 from parity.run.record import Record
 from parity.run.recorder import Recorder
 from parity.run.scaled import ScaledGroup
+from parity.run.wire import Wire
 from parity.scenario.group import GroupSection
 from parity.scenario.scenario import Scenario
 from parity.stack import compose, launch
@@ -53,16 +54,17 @@ class Application:
         service = self._description.worker.service
         #: The Auto Scaling group that decides which workers there are, where the scenario has one.
         self.scaled = None if scenario.group is None else self._make_scaled(scenario.group)
-        #: The AWS API that instances see, where what they archive is to be judged.
-        self.archive: Archive | None = None
-        if self.scaled is not None and scenario.properties.logs_archived is not None:
-            self.archive = self._make_archive(self.scaled)
+        self._archive = Archive(recorder) if scenario.properties.logs_archived is not None else None
         self.group = Group(
             lambda name, number: self._make(service, name, number, told=self._told(name)),
-            recorder if self.scaled is None else _Relay(recorder, self.scaled, self.archive),
+            recorder if self.scaled is None else _Relay(recorder, self.scaled, self._archive),
             grace_s=compose.stop_grace_s(plan.services[service]),
             replace=scenario.replace_workers and self.scaled is None,
         )
+        #: The AWS API that instances see, where they use it.
+        self._wire: Wire | None = None
+        if self.scaled is not None and self._description.worker.aws:
+            self._wire = Wire(namespace, self.scaled, self.group, tools=namespace.stack.tools)
         self.submitters: list[Submitter] = []
         self._left = contextlib.ExitStack()
         self._next_job = 0
@@ -70,9 +72,8 @@ class Application:
 
     def __enter__(self) -> Self:
         try:
-            if self.archive is not None:
-                self._left.enter_context(self.archive)
-                self.archive.serve(self.group)
+            if self._wire is not None:
+                self._left.enter_context(self._wire)
             self._start()
         except BaseException:
             self._remove()
@@ -106,11 +107,6 @@ class Application:
             cpus=compose.cpus(service),
         )
 
-    def _make_archive(self, scaled: ScaledGroup) -> Archive:
-        stack = self._namespace.stack
-        bucket = self._description.log.archive
-        return Archive(self._namespace, scaled, recorder=self._recorder, bucket=bucket, tools=stack.tools)
-
     def _depth(self) -> int | None:
         """How many jobs are queued or in anybody's hands, as the broker tells; None while there is no queue."""
         work = self._description.queues.work
@@ -131,9 +127,7 @@ class Application:
     def _told(self, worker: str) -> dict[str, str]:
         """What an instance is told besides: where the AWS API is, and the revision of the code that it boots with."""
         own = self._description.environment
-        told = {
-            key: value for key, value in (self.archive.environment if self.archive else {}).items() if key not in own
-        }
+        told = {key: value for key, value in (self._wire.environment if self._wire else {}).items() if key not in own}
         deploy = self._description.deploy
         if self.scaled is None or deploy is None:
             return told
@@ -156,6 +150,14 @@ class Application:
         return CommandSubmitter(
             lambda: self._make(service, f"producer-{number}", number, stdin=True), self._recorder.outcomes
         )
+
+    def tell_archived(self) -> None:
+        """Record what instances that ended had printed and what is archived of it, where that is to be judged."""
+        if self._archive is None or self._wire is None or self.scaled is None:
+            return
+        bucket = self._description.log.archive.replace("{virtual_host}", self._namespace.name)
+        ended = self.group.containers().keys() - set(self.group.alive())
+        self._archive.tell({worker: self.scaled.id_of(worker) for worker in ended}, self._wire.objects(bucket))
 
     def end(self) -> None:
         """Kill every producer and worker; their containers stay until the block is left."""

@@ -290,8 +290,7 @@ class DockerRun:
 
     def _take_census(self, *, healed: bool) -> None:
         """End every consumer, read every queue out, count the effects a last time."""
-        if self.application.archive is not None:
-            self.application.archive.tell()
+        self.application.tell_archived()
         self._phase("census")
         self.application.end()
         reason = "" if healed else "the stack did not heal"

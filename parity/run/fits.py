@@ -26,10 +26,8 @@ def check_fits(scenario: Scenario, files: StackFiles, *, document: Source | None
         SourceError: Lists every such thing with its place and the nearest valid name.
     """
     wrong = [*_settings(scenario, files.description)]
-    if scenario.properties.logs_archived is not None and not files.description.log.archive:
-        wrong.append(
-            (("properties", "logs_archived"), "nobody knows where logs are archived: x-parity has no `log.archive`")
-        )
+    if scenario.properties.logs_archived is not None:
+        wrong += [(("properties", "logs_archived"), message) for message in _archive(files.description)]
     for index, step in enumerate(scenario.steps):
         wrong += [(("steps", index, *place), message) for place, message in _step(step, files.description)]
     errors = [_error(f"{message} (stack {files.name})", place, scenario, document) for place, message in wrong]
@@ -50,6 +48,13 @@ def _settings(scenario: Scenario, description: Description) -> Iterator[tuple[Pl
             yield ("settings", name), f"no setting {name!r} here{nearest(name, list(known)) or '; there are none'}"
         elif unreadable := known[name].unreadable(value):
             yield ("settings", name), f"{name}: {unreadable}"
+
+
+def _archive(description: Description) -> Iterator[str]:
+    if not description.log.archive:
+        yield "nobody knows where logs are archived: x-parity has no `log.archive`"
+    elif not description.worker.aws:
+        yield "instances have no S3 to bring logs to: x-parity has no `worker.aws`"
 
 
 def _step(step: Step, description: Description) -> Iterator[tuple[Place, str]]:

@@ -37,6 +37,8 @@ class Properties(BaseModel):
     capacity_in_bounds: bool = False
     #: Every launch and terminate activity is of an instance that really lived or ended then, and the other way round.
     activities_match: bool = False
+    #: No instance was terminated with a job in hand.
+    drained_before_termination: bool = False
     #: Every instance that is in service at the end of the drain has the revision that was deployed last.
     on_revision: bool = False
     #: The database always has room for one more connection.
@@ -52,6 +54,7 @@ GROUP_PROPERTIES = (
     "capacity_converges_within",
     "capacity_in_bounds",
     "activities_match",
+    "drained_before_termination",
     "on_revision",
     "backlog_growth_at_scale_in",
     "logs_archived",

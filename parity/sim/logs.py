@@ -8,15 +8,12 @@ from parity.history.events import Archived, Printed
 from parity.model.settings import WorkerModel
 from parity.model.timeline import Process
 from parity.sim.engine import Engine
+from parity.sim.hook import KILLED
 from parity.sim.observer import Observer
 
 #: Real: 5 to 100 ms from a shipper's request to S3's answer, through a relay. Ours: 50 ms. Why: what was sent and not
 #: answered may be lost. Source: runs on containers.
 _PUT_US = 50_000
-#: Real: the shipper asks the metadata service each second. Ours: half of that. Source: compose/images/app/shipper.py.
-_POLL_US = 500_000
-#: What SIGKILL leaves no time for.
-_KILLED = 137
 
 
 class Logs:
@@ -24,7 +21,7 @@ class Logs:
 
     Args:
         engine: The time.
-        observer: Tells of lines and ends, and is told at the end what is where.
+        observer: Tells of lines, and is told at the end what is where.
         settings: When lines are shipped.
         process: A worker's process by its name.
     """
@@ -35,7 +32,7 @@ class Logs:
         self._engine = engine
         self._observer = observer
         self._streams = settings.log_shipping == "stream"
-        self.waits_for_hook = settings.log_shipping == "terminate"
+        self._in_hook = settings.log_shipping == "terminate"
         self._batch_us = round(settings.log_batch * 1e6)
         self._process = process
         #: When each line was printed.
@@ -43,16 +40,13 @@ class Logs:
         self._archived: dict[str, int] = {}
         self._gathering: set[str] = set()
         self._ended: set[str] = set()
-        #: Workers that stop because their terminate hook has them, and what is called once their lines are archived.
-        self._in_hook: dict[str, Callable[[], None]] = {}
-        #: Workers that stopped for their hook: the instance is still there.
-        self.stopped_for_hook: set[str] = set()
         observer.on_line = self._line
-        observer.on_end = self._end
 
-    def hook(self, worker: str, stop: Callable[[], None], complete: Callable[[], None]) -> None:
-        """An instance waits in its terminate hook: its shipper finds out, and has the worker stop first."""
-        self._engine.after(_POLL_US, self._notice, worker, stop, complete)
+    def ended(self, worker: str, exit_code: int, *, drained: bool) -> None:
+        """A worker's process ended; `drained` where that was for its terminate hook."""
+        self._ended.add(worker)
+        if exit_code != KILLED and (self._streams or (self._in_hook and drained)):
+            self._take(worker, len(self._printed.get(worker, [])))
 
     def tell(self) -> None:
         """Say what those that ended printed, and what is in the archive."""
@@ -75,23 +69,3 @@ class Logs:
 
     def _take(self, worker: str, lines: int) -> None:
         self._archived[worker] = max(lines, self._archived.get(worker, 0))
-
-    def _notice(self, worker: str, stop: Callable[[], None], complete: Callable[[], None]) -> None:
-        process = self._process(worker)
-        if process.up:
-            self._in_hook[worker] = complete
-            stop()
-
-    def _end(self, worker: str, exit_code: int) -> None:
-        self._ended.add(worker)
-        complete = self._in_hook.pop(worker, None)
-        if complete:
-            self.stopped_for_hook.add(worker)
-        if exit_code == _KILLED or not (self._streams or complete):
-            return
-        self._take(worker, len(self._printed.get(worker, [])))
-        if complete:
-            self._engine.after(_PUT_US, self._go_on, complete)
-
-    def _go_on(self, complete: Callable[[], None]) -> None:
-        complete()

@@ -26,10 +26,9 @@ class Observer:
         self.counts: dict[str, int] = {}
         #: The instance that made the latest event of a name.
         self.latest: dict[str, str] = {}
-        self.on_exit: Callable[[str], None] = lambda _: None
-        #: Told of every line that a worker prints, and of its end with the exit code.
+        #: Told of the end of a worker's process, with the exit code; and of every line that one prints.
+        self.on_exit: Callable[[str, int], None] = lambda _worker, _exit_code: None
         self.on_line: Callable[[str], None] | None = None
-        self.on_end: Callable[[str, int], None] | None = None
         self.pending: set[int] = set()
         self.done: set[int] = set()
         self._holders: dict[int, tuple[str, set[str]]] = {}
@@ -119,9 +118,7 @@ class Observer:
         """A worker's process ended."""
         self._holders = {job: held for job, held in self._holders.items() if held[0] != worker}
         self.record(Instance, instance=worker, state="exited", exit_code=exit_code)
-        if self.on_end is not None:
-            self.on_end(worker, exit_code)
-        self.on_exit(worker)
+        self.on_exit(worker, exit_code)
 
     def holding(self) -> list[str]:
         """The instances that hold a job now, the one with the youngest delivery first."""

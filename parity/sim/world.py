@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from parity.history.events import Instance, Revision
 from parity.model.classic import ClassicQueue
@@ -21,6 +20,7 @@ from parity.model.worker import Worker
 from parity.scenario.group import GroupSection
 from parity.sim.engine import Engine
 from parity.sim.group import Group
+from parity.sim.hook import TerminateHook
 from parity.sim.logs import Logs
 from parity.sim.observer import Observer
 
@@ -73,10 +73,14 @@ class World:
         observer.on_exit = self._exited
         self.logs = Logs(engine, observer, settings.worker, process=self.process) if logs else None
         self._launched = 0
-        self.group = None if section is None else Group(engine, observer, section, self, settings.worker)
-        if self.group is None:
+        self.group: Group | None = None
+        self._hook: TerminateHook | None = None
+        if section is None:
             self.scale(workers)
         else:
+            self.group = Group(engine, observer, section, self, settings.worker)
+            complete, worker = self.group.complete, self.workers.__getitem__
+            self._hook = TerminateHook(engine, settings.worker, worker=worker, complete=complete)
             self.group.begin()
         for producer in self.producers:
             engine.after(PROCESS_BOOT_US, producer.begin)
@@ -132,9 +136,9 @@ class World:
         return {name: worker.processor_us() for name, worker in self.workers.items() if worker.up}
 
     def in_hook(self, worker: str) -> None:
-        """Have a worker's shipper find out that its instance waits in the terminate hook."""
-        if self.logs is not None and self.logs.waits_for_hook and self.group is not None:
-            self.logs.hook(worker, self.workers[worker].stop, partial(self.group.complete, worker))
+        """Have it found out in a worker's instance that this waits in the terminate hook."""
+        if self._hook is not None:
+            self._hook.hold(worker)
 
     def process(self, worker: str) -> Process:
         """A worker's process."""
@@ -177,10 +181,13 @@ class World:
         boot_us = PROCESS_BOOT_US + self.engine.integer(0, 2) * PROCESS_BOOT_US // 2
         self.engine.later(worker, boot_us, self._begin, worker)
 
-    def _exited(self, name: str) -> None:
+    def _exited(self, name: str, exit_code: int) -> None:
+        drained = self._hook is not None and self._hook.drained(name, exit_code)
+        if self.logs is not None:
+            self.logs.ended(name, exit_code, drained=drained)
         if self.group is not None:
             # One that stopped for its hook is there until it is terminated: only its worker has ended.
-            if self.logs is None or name not in self.logs.stopped_for_hook:
+            if not drained:
                 self.engine.after(0, self._tell_ended, name)
         elif not self._closed and self._replace and len(self.alive()) < self.desired:
             self._launch(self._launched + 1)

@@ -53,10 +53,12 @@ class DatabaseSection(_Section):
 
 
 class WorkerSection(_Section):
-    """Which service is the worker, and how many there are by default."""
+    """Which service is the worker, how many there are by default, and whether they use the AWS API."""
 
     service: str
     count: int = Field(default=3, ge=0)
+    #: Whether a run with a group has the AWS API, S3 and the metadata service for its instances.
+    aws: bool = False
 
 
 class GroupSection(_Section):

@@ -30,6 +30,7 @@ EVERYTHING = Properties(
     capacity_converges_within=30,
     capacity_in_bounds=True,
     activities_match=True,
+    drained_before_termination=True,
     on_revision=True,
     connections_under_limit=True,
     backlog_growth_at_scale_in=0,

@@ -17,6 +17,7 @@ from parity.history.events import (
     Fault,
     Found,
     Instance,
+    Lifecycle,
     Node,
     Phase,
     Point,
@@ -452,6 +453,26 @@ def _quick(job: int) -> list[Event]:
 def test_branches_that_are_shown_have_a_name() -> None:
     for events, _ in ALLOWED.values():
         assert held(events).branches.keys() <= BRANCHES.keys()
+
+
+@pytest.mark.parametrize(("on_terminate", "differs"), [("ignore", True), ("complete", True), ("drain", False)])
+def test_a_worker_leaves_the_broker_in_its_terminate_hook(on_terminate: str, differs: bool) -> None:
+    """What it was sent and had not begun comes again from an instance that lives on."""
+    hook = Lifecycle(t_us=0, instance="a", state="Terminating:Wait")
+    events = whole(submit(), outcome(), hook, delivery("b", again=True), *by("b"))
+    settings = settings_of("compose/rabbitmq")
+    worker = settings.worker.model_copy(update={"on_terminate": on_terminate})
+    found = conformance(events, Contract(settings.model_copy(update={"worker": worker})))
+    assert broken(found) == (["custody.flag"] if differs else [])
+
+
+def test_after_its_hook_a_worker_is_as_any_other() -> None:
+    hook = [Lifecycle(t_us=0, instance="a", state=state) for state in ("Terminating:Wait", "Terminating:Proceed")]
+    events = whole(*hook, submit(), outcome(), delivery("b", again=True), *by("b"))
+    settings = settings_of("compose/rabbitmq")
+    worker = settings.worker.model_copy(update={"log_shipping": "terminate"})
+    found = conformance(events, Contract(settings.model_copy(update={"worker": worker})))
+    assert broken(found) == ["custody.flag"]
 
 
 def test_an_acknowledgement_of_long_before_a_death_has_arrived() -> None:

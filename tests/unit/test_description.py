@@ -329,6 +329,10 @@ MISFITS = {
         "group: {}\nsteps: [{deploy: discover, revision: two, at: 1s}]",
         "3:10: nothing says how to deploy here: x-parity needs `deploy` and `log.revision`",
     ),
+    "nothing is archived": (
+        "group: {}\nproperties: {logs_archived: 1s}",
+        "3:14: nobody knows where logs are archived: x-parity has no `log.archive`",
+    ),
     "partition of one node": (
         "steps: [{partition: every node, shape: halves, at: 1s, for: 1s}]",
         "2:10: partition needs 2 broker nodes, found 1",
@@ -365,6 +369,11 @@ class TestFits:
     def test_a_stack_without_a_producer_has_none_to_break(self, stack):
         files = stack(with_line(11, '  submit: {body: "{job}"}'))
         assert "there is no producer" in fit(files, "about: x\nsteps: [{kill: producer, at: 1s}]\n")
+
+    def test_an_archive_is_out_of_reach_without_the_aws_api(self, stack):
+        files = stack(with_line(14, "  log: {archive: logs}"))
+        said = fit(files, "about: x\ngroup: {}\nproperties: {logs_archived: 1s}\n")
+        assert said == "s.yaml:3:14: instances have no S3 to bring logs to: x-parity has no `worker.aws`"
 
     def test_every_misfit_is_listed(self, stack):
         said = fit(stack(), "about: x\nsettings: {a: 1, b: 2}\nsteps: [{kill: database, at: lunch 3}]\n")

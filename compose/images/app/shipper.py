@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,18 +25,15 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 import aws
+import hook
 from settings import SettingError, choice, number
 
 Say = Callable[[str], None]
 #: The longest that lines are gathered in, by size.
 BATCH_BYTES_MAX = 1 << 20
-#: How often the metadata service is asked whether the instance is being terminated.
-POLL_S = 1.0
 RETRY_S = 0.5
 #: How long the archive is waited for once the command has ended; the instance's grace period is not much longer.
 LAST_S = 15.0
-AUTOSCALING = "2011-01-01"
-TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 
 
 class Buffer:
@@ -91,7 +87,7 @@ class Archive:
         said = False
         while True:
             try:
-                self._instance = self._instance or instance_id()
+                self._instance = self._instance or hook.instance_id()
                 path = f"/{self._bucket}/{self._instance}/{self._began}-{self._number:08d}.log"
                 try:
                     aws.request("s3", "PUT", path, content)
@@ -166,8 +162,6 @@ class Shipper:
         self._buffer.close()
         if shipping and (self._how == "stream" or self._in_hook.is_set()):
             shipping.join()
-        if self._in_hook.is_set():
-            self._stopped.wait()
         return 128 - status if status < 0 else status
 
     def _on_signal(self, _number: int, _frame: object) -> None:
@@ -199,69 +193,17 @@ class Shipper:
                 return
 
     def _wait_for_hook(self) -> None:
-        """Wait until the instance is in its terminate hook; then stop, archive, and tell the hook to go on."""
-        while not self._stopped.wait(POLL_S):
-            try:
-                if aws.metadata("autoscaling/target-lifecycle-state") != "Terminated":
-                    continue
-                group, state = membership(instance_id())
-            except (OSError, aws.RefusedError) as error:
-                self._say(f"nobody says what becomes of the instance: {error}")
-                continue
-            if state == "Terminating:Wait":
-                self._in_hook.set()
-                self._process.terminate()
-                while content := self._buffer.gather(self._batch_s):
-                    self._archive.put(content, give_up=lambda: False)
-                self._complete(group)
-                return
-
-    def _complete(self, group: str) -> None:
-        """Tell every terminate hook of the group to go on; where that fails its own time-out will."""
-        instance = instance_id()
-        try:
-            for hook in terminate_hooks(group):
-                complete(group, hook, instance)
-        except (OSError, aws.RefusedError) as error:
-            self._say(f"the hook was not told to go on: {error}")
-
-
-def instance_id() -> str:
-    """The instance's id; the host's name where nothing tells it."""
-    try:
-        return aws.metadata("instance-id") or socket.gethostname()
-    except aws.RefusedError:
-        return socket.gethostname()
-
-
-def membership(instance: str) -> tuple[str, str]:
-    """The group that an instance is in, and its lifecycle state; empty where it is in none."""
-    asked = {"Action": "DescribeAutoScalingInstances", "InstanceIds.member.1": instance}
-    found = aws.query("autoscaling", AUTOSCALING, asked)
-    return found.findtext(".//AutoScalingGroupName", ""), found.findtext(".//LifecycleState", "")
-
-
-def terminate_hooks(group: str) -> list[str]:
-    """The hooks that wait when an instance of a group is terminated."""
-    asked = {"Action": "DescribeLifecycleHooks", "AutoScalingGroupName": group}
-    found = aws.query("autoscaling", AUTOSCALING, asked)
-    return [
-        hook.findtext("LifecycleHookName", "")
-        for hook in found.findall(".//LifecycleHooks/member")
-        if hook.findtext("LifecycleTransition") == TERMINATING
-    ]
-
-
-def complete(group: str, hook: str, instance: str) -> None:
-    """Tell a hook to go on."""
-    asked = {
-        "Action": "CompleteLifecycleAction",
-        "AutoScalingGroupName": group,
-        "LifecycleHookName": hook,
-        "InstanceId": instance,
-        "LifecycleActionResult": "CONTINUE",
-    }
-    aws.query("autoscaling", AUTOSCALING, asked)
+        """In the terminate hook stop the command, archive its lines, have the hook go on, and wait for the end."""
+        group = hook.wait(self._stopped, self._say)
+        if not group:
+            return
+        self._in_hook.set()
+        self._process.terminate()
+        while content := self._buffer.gather(self._batch_s):
+            self._archive.put(content, give_up=lambda: False)
+        hook.go_on(group, self._say)
+        # On this thread: the main one runs the handler, which must not find the event's lock taken below it.
+        self._stopped.wait()
 
 
 def write(target: int, data: bytes) -> None:

@@ -213,6 +213,8 @@ class Worker:
             # Their numbers spread the workers over the nodes, or else their names: hash() would differ each time.
             first_node=zlib.crc32(name.encode()) if broker.first_node is None else broker.first_node,
         )
+        #: What the broker calls this consumer, on the session that it has now.
+        self._consumer = ""
         self._stop_asked = False
         self._stopping = False
         #: Whether it is to start anew once it has stopped.
@@ -240,7 +242,7 @@ class Worker:
         if self._stopping:
             return
         channel.basic_qos(prefetch_count=self._settings.prefetch)
-        channel.basic_consume(
+        self._consumer = channel.basic_consume(
             self._queue,
             on_message_callback=lambda _channel, method, properties, body: self._on_delivery(
                 session, method, properties.message_id, body
@@ -283,10 +285,18 @@ class Worker:
             self._stopping = True
             if self._settings.on_stop == "finish":
                 self._jobs.stop()
+                self._take_no_more()
                 self._link.loop.call_later(STOP_TIMEOUT_S + self._settings.duration.high_s, self._leave)
             else:
                 self._leave()
         self._link.loop.call_later(TICK_S, self._tick)
+
+    def _take_no_more(self) -> None:
+        """Have the broker send no more jobs: they would wait for the one in hand."""
+        session = self._link.session
+        if session is not None and session.ready:
+            with contextlib.suppress(AMQPError):  # Without a channel there is no consumer.
+                session.channel.basic_cancel(self._consumer)
 
     def _leave(self) -> None:
         """Give back what is not done, and close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from parity.history.events import Census, Event, Fault, Health, Instance, Node, Phase
+from parity.history.events import Census, Event, Fault, Health, Instance, Lifecycle, Node, Phase
 from parity.model.contract.circumstances import Circumstance
 from parity.model.contract.life import EVERYBODY
 from parity.model.settings import ModelSettings
@@ -57,6 +57,7 @@ class Surroundings:
         self._handlers: dict[type, Callable[[Any], tuple[Circumstance, ...]]] = {
             Fault: self._fault,
             Instance: self._instance,
+            Lifecycle: self._lifecycle,
             Node: self._node,
             Phase: self._phase,
             Health: self._nothing,
@@ -204,6 +205,15 @@ class Surroundings:
         circumstance = Circumstance("exit", event.instance)
         self._remember(Spell(circumstance, event.t_us, event.t_us))
         return (circumstance,)
+
+    def _lifecycle(self, event: Lifecycle) -> tuple[Circumstance, ...]:
+        key = ("hook", event.instance)
+        if event.state == "Terminating:Wait" and self._settings.worker.in_hook == "drain":
+            # Its worker leaves the broker meanwhile, and gives back what it has; the instance lives on.
+            found = (Circumstance("connection", event.instance), *self._leaving(event.instance))
+            return self._begin(key, found, event.t_us)
+        self._end(key, event.t_us + LATENESS_US)
+        return ()
 
     def _node(self, event: Node) -> tuple[Circumstance, ...]:
         key = ("node", event.node)
