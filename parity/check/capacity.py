@@ -59,6 +59,8 @@ def capacity_in_bounds(ledger: Ledger, _properties: Properties) -> Finding:
         return finding(name, UNKNOWN, "the history tells of no group")
     if scaling.out_of_bounds:
         return finding(name, VIOLATED, "; ".join(scaling.out_of_bounds))
+    if not scaling.lived:
+        return finding(name, UNKNOWN, "no instance ever lived")
     return finding(name, HOLDS, f"{len(scaling.lived)} instances lived, never too many")
 
 
@@ -76,17 +78,21 @@ def activities_match(ledger: Ledger, _properties: Properties) -> Finding:
         *_named("launched successfully, and never lived", launched - scaling.lived),
         *_named("lived without a launch activity", scaling.lived - begun),
         *_named("terminated successfully, and lives", terminated & scaling.living),
-        *_named("ended without a terminate activity", scaling.ended - terminating - _never_in_service(ledger)),
+        *_named("ended without a terminate activity", scaling.ended - terminating - _looked_at_by_nobody(ledger)),
     ]
     if wrong:
         return finding(name, VIOLATED, "; ".join(wrong))
+    if not launched:
+        return finding(name, UNKNOWN, "no instance was ever launched")
     figures = f"{len(launched)} launches and {len(terminated)} terminations"
     return finding(name, HOLDS, f"{figures} are of instances that lived and ended")
 
 
-def _never_in_service(ledger: Ledger) -> set[str]:
-    """Instances whose launch did not end well: nobody terminates what never came up."""
-    return {one.instance for one in ledger.scaling.launches.values() if one.status in ("Failed", "Cancelled")}
+def _looked_at_by_nobody(ledger: Ledger) -> set[str]:
+    """Instances that nobody terminates: their launch did not end well, or they stand by, where no check looks at them."""
+    scaling = ledger.scaling
+    failed = {one.instance for one in scaling.launches.values() if one.status in ("Failed", "Cancelled")}
+    return failed | {instance for instance, state in scaling.states.items() if state == "Standby"}
 
 
 def _named(what: str, instances: set[str]) -> list[str]:
@@ -131,6 +137,8 @@ def connections_under_limit(ledger: Ledger, _properties: Properties) -> Finding:
     scaling = ledger.scaling
     if scaling.connections is None:
         return finding(name, UNKNOWN, "nobody told how many connections the database has")
+    if not scaling.connections_max:
+        return finding(name, UNKNOWN, "nobody ever connected to the database")
     limit = scaling.connections.limit
     most = f"{scaling.connections_max} connections at most, of {limit} that the database has"
     return finding(name, HOLDS if scaling.connections_max < limit else VIOLATED, most)

@@ -20,8 +20,9 @@ from parity.history.events import (
 
 _LAUNCH = "Launching a new EC2 instance"
 _TERMINATE = "Terminating EC2 instance"
-#: What states begin with in which an instance is on its way out, or is none of the group's any more.
-_LEAVING = ("Terminat", "Detach")
+#: What states begin with in which an instance is on its way out, stands aside, or is none of the group's any more: it is
+#: no part of the group's capacity.
+_LEAVING = ("Terminat", "Detach", "EnteringStandby", "Standby")
 
 
 class Scaling:
