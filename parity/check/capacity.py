@@ -13,6 +13,7 @@ from statistics import median
 from parity.check.findings import HOLDS, UNKNOWN, VIOLATED, finding
 from parity.check.ledger import Ledger
 from parity.check.verdict import Finding
+from parity.history.events import REFRESHING
 from parity.scenario.properties import Properties
 
 _NAMED_MAX = 3
@@ -82,14 +83,14 @@ def activities_match(ledger: Ledger, _properties: Properties) -> Finding:
     ]
     if wrong:
         return finding(name, VIOLATED, "; ".join(wrong))
-    if not launched:
-        return finding(name, UNKNOWN, "no instance was ever launched")
+    if not begun and not terminating:
+        return finding(name, UNKNOWN, "the history tells of no launch")
     figures = f"{len(launched)} launches and {len(terminated)} terminations"
     return finding(name, HOLDS, f"{figures} are of instances that lived and ended")
 
 
 def _looked_at_by_nobody(ledger: Ledger) -> set[str]:
-    """Instances that nobody terminates: their launch did not end well, or they stand by, where no check looks at them."""
+    """Instances that nobody terminates: their launch did not end well, or they stand by, and no check looks at them."""
     scaling = ledger.scaling
     failed = {one.instance for one in scaling.launches.values() if one.status in ("Failed", "Cancelled")}
     return failed | {instance for instance, state in scaling.states.items() if state == "Standby"}
@@ -119,6 +120,9 @@ def on_revision(ledger: Ledger, _properties: Properties) -> Finding:
     serving = {instance for instance, state in scaling.states.items() if state == "InService"}
     silent = serving - scaling.revisions.keys()
     stale = {one for one in serving - silent if scaling.revisions[one] != scaling.deployed}
+    if stale and scaling.capacity.excused == REFRESHING:
+        (text,) = _named(f"of {len(serving)} in service were still to be refreshed when the drain ended", stale)
+        return finding(name, UNKNOWN, text)
     if stale:
         had = ", ".join(sorted({scaling.revisions[one] for one in stale}))
         (text,) = _named(f"of {len(serving)} in service still had {had}, not {scaling.deployed}", stale)

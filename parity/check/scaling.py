@@ -20,8 +20,8 @@ from parity.history.events import (
 
 _LAUNCH = "Launching a new EC2 instance"
 _TERMINATE = "Terminating EC2 instance"
-#: What states begin with in which an instance is on its way out, stands aside, or is none of the group's any more: it is
-#: no part of the group's capacity.
+#: What states begin with in which an instance is no part of the group's capacity: it is on its way out, stands by, or
+#: is none of the group's any more.
 _LEAVING = ("Terminat", "Detach", "EnteringStandby", "Standby")
 
 

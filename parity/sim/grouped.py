@@ -239,7 +239,7 @@ def claims(space: Space, section: GroupSection | None, steps: Sequence[Step]) ->
         steps: All of them.
     """
     if section is None:
-        return without_a_group(space.properties)
+        return space.properties if space.claims_more else without_a_group(space.properties)
     if not space.claims_more or space.group is None:
         return space.properties
     adjusts = not any(_ADJUST & {*(step.request or {}).get("ScalingProcesses", ())} for step in steps)
@@ -287,7 +287,7 @@ def _converges_s(section: GroupSection, steps: Sequence[Step]) -> float:
 
 
 def is_fair(scenario: Scenario, space: Space) -> bool:
-    """Whether the group can do its jobs: whatever is suspended is resumed, whatever fails ends, and no call is refused."""
+    """Whether the group can do its jobs: what is suspended is resumed, what fails ends, and no call must be refused."""
     section, steps = scenario.group, scenario.steps
     if section is None:
         return all(step.how is None and step.operation is None for step in steps)

@@ -60,9 +60,8 @@ def _groups(section: GroupSection) -> Iterator[GroupSection]:
     changes: list[dict[str, Any]] = [
         {"setup": (*section.setup[:index], *section.setup[index + 1 :])} for index in range(len(section.setup))
     ]
-    for name in ("pace", "min_size", "max_size", "zones"):
-        if getattr(section, name) != getattr(plain, name):
-            changes.append({name: getattr(plain, name)})
+    simplest = {name: getattr(plain, name) for name in ("pace", "min_size", "max_size", "zones")}
+    changes += [{name: value} for name, value in simplest.items() if getattr(section, name) != value]
     changes += [{"desired": size} for size in _before(DESIRED, section.desired)]
     for change in changes:
         changed = section.model_copy(update=change)

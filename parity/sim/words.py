@@ -79,7 +79,9 @@ def describe(scenario: Scenario) -> str:
 def _group(section: GroupSection) -> str:
     """A group in words."""
     named = {"LifecycleHookName": "hook", "PolicyName": "policy", "ScheduledActionName": "schedule"}
-    setup = [f"{what} {call.request[key]}" for call in section.setup for key, what in named.items() if key in call.request]
+    setup = [
+        f"{what} {call.request[key]}" for call in section.setup for key, what in named.items() if key in call.request
+    ]
     return f"a group of {section.desired}" + (f" with {' and '.join(setup)}" if setup else "")
 
 

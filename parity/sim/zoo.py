@@ -73,9 +73,7 @@ class _Section(BaseModel):
         known = (*SIMPLEST_FIRST, *OF_A_GROUP)
         kinds = self.group.kinds if self.group is not None else None
         without = [] if kinds is None else [kind for kind in known if kind not in kinds]
-        return make_space(
-            stack, settings, job_kinds=self.job_kinds, policies=policies, group=group, without=without
-        )
+        return make_space(stack, settings, job_kinds=self.job_kinds, policies=policies, group=group, without=without)
 
 
 class Bug(_Section):

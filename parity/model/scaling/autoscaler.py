@@ -336,7 +336,7 @@ class Autoscaler:
     def _excuse(self, group: Group) -> str:
         """Why there may be more instances than the largest size, where AWS documents it."""
         if group.refresh is not None:
-            return "instance refresh"
+            return events.REFRESHING
         zones = {member.zone for member in group.members.values()}
         if len(zones) > 1 and len(group.members) > group.max_size:
             return "rebalancing"
