@@ -16,6 +16,7 @@ from parity.check.accounts import WITNESSES_MAX, Jobs
 from parity.check.findings import HOLDS, UNKNOWN, VIOLATED, finding
 from parity.check.ledger import Ledger
 from parity.check.verdict import Finding
+from parity.history.events import REFRESHING
 from parity.scenario.properties import Properties
 
 _NAMED_MAX = 3
@@ -62,6 +63,8 @@ def capacity_in_bounds(ledger: Ledger, _properties: Properties) -> Finding:
         return finding(name, UNKNOWN, "the history tells of no group")
     if scaling.out_of_bounds:
         return finding(name, VIOLATED, "; ".join(scaling.out_of_bounds))
+    if not scaling.lived:
+        return finding(name, UNKNOWN, "no instance ever lived")
     return finding(name, HOLDS, f"{len(scaling.lived)} instances lived, never too many")
 
 
@@ -79,17 +82,21 @@ def activities_match(ledger: Ledger, _properties: Properties) -> Finding:
         *_named("launched successfully, and never lived", launched - scaling.lived),
         *_named("lived without a launch activity", scaling.lived - begun),
         *_named("terminated successfully, and lives", terminated & scaling.living),
-        *_named("ended without a terminate activity", scaling.ended - terminating - _never_in_service(ledger)),
+        *_named("ended without a terminate activity", scaling.ended - terminating - _looked_at_by_nobody(ledger)),
     ]
     if wrong:
         return finding(name, VIOLATED, "; ".join(wrong))
+    if not begun and not terminating:
+        return finding(name, UNKNOWN, "the history tells of no launch")
     figures = f"{len(launched)} launches and {len(terminated)} terminations"
     return finding(name, HOLDS, f"{figures} are of instances that lived and ended")
 
 
-def _never_in_service(ledger: Ledger) -> set[str]:
-    """Instances whose launch did not end well: nobody terminates what never came up."""
-    return {one.instance for one in ledger.scaling.launches.values() if one.status in ("Failed", "Cancelled")}
+def _looked_at_by_nobody(ledger: Ledger) -> set[str]:
+    """Instances that nobody terminates: their launch did not end well, or they stand by, and no check looks at them."""
+    scaling = ledger.scaling
+    failed = {one.instance for one in scaling.launches.values() if one.status in ("Failed", "Cancelled")}
+    return failed | {instance for instance, state in scaling.states.items() if state == "Standby"}
 
 
 def _named(what: str, instances: set[str]) -> list[str]:
@@ -142,6 +149,9 @@ def on_revision(ledger: Ledger, _properties: Properties) -> Finding:
     serving = {instance for instance, state in scaling.states.items() if state == "InService"}
     silent = serving - scaling.revisions.keys()
     stale = {one for one in serving - silent if scaling.revisions[one] != scaling.deployed}
+    if stale and scaling.capacity.excused == REFRESHING:
+        (text,) = _named(f"of {len(serving)} in service were still to be refreshed when the drain ended", stale)
+        return finding(name, UNKNOWN, text)
     if stale:
         had = ", ".join(sorted({scaling.revisions[one] for one in stale}))
         (text,) = _named(f"of {len(serving)} in service still had {had}, not {scaling.deployed}", stale)
@@ -162,7 +172,12 @@ def connections_under_limit(ledger: Ledger, _properties: Properties) -> Finding:
         return finding(name, UNKNOWN, "nobody told how many connections the database has")
     used, limit = scaling.connections.used, scaling.connections.limit
     most = f"{used} connections at most, of {limit} that the database has"
-    return finding(name, HOLDS if used < limit else VIOLATED, most)
+    if used >= limit:
+        return finding(name, VIOLATED, most)
+    if used == scaling.connections_least:
+        # Parity itself has some, and they are counted too.
+        return finding(name, UNKNOWN, f"nobody ever connected to the database: always {used} connections of {limit}")
+    return finding(name, HOLDS, most)
 
 
 def logs_archived(ledger: Ledger, properties: Properties) -> Finding:

@@ -22,8 +22,9 @@ from parity.history.events import (
 
 _LAUNCH = "Launching a new EC2 instance"
 _TERMINATE = "Terminating EC2 instance"
-#: What states begin with in which an instance is on its way out, or is none of the group's any more.
-_LEAVING = ("Terminat", "Detach")
+#: What states begin with in which an instance is no part of the group's capacity: it is on its way out, stands by, or
+#: is none of the group's any more.
+_LEAVING = ("Terminat", "Detach", "EnteringStandby", "Standby")
 #: AWS's sentence for a policy that changed the desired number because of an alarm.
 _BY_POLICY = re.compile(
     r"At \S+ a monitor alarm .+? in state \w+ triggered policy (?P<policy>.+?) "
@@ -90,6 +91,8 @@ class Scaling:
         self._causes: set[str] = set()
         #: When the database had the least room.
         self.connections: Connections | None = None
+        #: The fewest that it had.
+        self.connections_least = 0
         #: When each instance ended, in microseconds.
         self.ended_us: dict[str, int] = {}
         self.printed: dict[str, Printed] = {}
@@ -174,6 +177,7 @@ class Scaling:
         self.revisions[event.instance] = event.revision
 
     def _connections(self, event: Connections) -> None:
+        self.connections_least = event.used if self.connections is None else min(event.used, self.connections_least)
         room = event.limit - event.used
         if self.connections is None or room < self.connections.limit - self.connections.used:
             self.connections = event

@@ -17,12 +17,14 @@ from parity.cli.runtime import ClusterOption
 from parity.cli.show import Screen
 from parity.cli.stacks import DEFAULT_STACK
 from parity.cluster import RayCluster
+from parity.errors import SourceError
 from parity.model.probes import probes_of
 from parity.run.failures import keep
 from parity.run.spaces import space_for
 from parity.scenario.duration import parse_duration_s
 from parity.scenario.properties import PROPERTY_NAMES, Properties
 from parity.scenario.source import nearest
+from parity.sim.grouped import CLAIMED
 from parity.sim.run import simulate
 from parity.sim.search import Effort, Hunt, Progress
 from parity.sim.search import explore as search
@@ -53,9 +55,22 @@ def _property(name: str) -> str:
     """A property that every scenario of a search claims."""
     if name and name not in PROPERTY_NAMES:
         raise typer.BadParameter(f"no property is called {name!r}{nearest(name, list(PROPERTY_NAMES))}")
-    if name and getattr(Properties(), name) in (None, False):
+    if name and name not in CLAIMED and getattr(Properties(), name) in (None, False):
         raise typer.BadParameter(f"{name} needs a bound, which no scenario of a search has")
     return name
+
+
+def _check_claimed(name: str, space: Space) -> None:
+    """Say where no scenario of a stack claims the property that alone counts: nothing would ever be found.
+
+    Raises:
+        SourceError: None does.
+    """
+    deploys = space.group.deploys if space.group else ()
+    if name == "on_revision" and not deploys:
+        raise SourceError(f"{name} is claimed where a deploy is tried: x-parity has no `deploy`", file=space.stack)
+    if name == "logs_archived" and not (space.group and space.group.archives):
+        raise SourceError(f"{name} is claimed where logs are archived: x-parity has no `log.archive`", file=space.stack)
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
@@ -85,6 +100,7 @@ def explore(
     """Search the models for a scenario that violates something, and shrink it. Exit status 1: one was found."""
     screen = Screen(quiet_output=as_json)
     space = space_for(load_stack(stack, root=Path.cwd()))
+    _check_claimed(wanted, space)
     seed = screen.announce_seed(seed)
     hunt = Hunt(space=space, simulate=simulate, seed=seed, property=wanted)
     with screen.working():

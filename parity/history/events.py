@@ -147,6 +147,10 @@ class Phase(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag
     deadline_us: int = 0
 
 
+#: An instance refresh is under way: there may be more than `max_size`.
+REFRESHING = "instance refresh"
+
+
 class Capacity(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag="capacity"):
     """The numbers of the Auto Scaling group changed."""
 
@@ -158,7 +162,7 @@ class Capacity(_Event, frozen=True, kw_only=True, gc=False, omit_defaults=True, 
     pending: int = 0
     #: On their way out.
     leaving: int = 0
-    #: Why there may be more than `max_size`, where AWS documents it: `rebalancing`, `refresh`, ...
+    #: Why there may be more than `max_size`, where AWS documents it: `rebalancing`, `REFRESHING`, ...
     excused: str = ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from parity.model.settings import ModelSettings
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
-from parity.sim.space import POINTS, Space, make_space
+from parity.sim.space import POINTS, GroupSpace, Space, make_space
 from parity.stack.description import EVENT_NAMES, Description, StackFiles, load_stack
 from parity.stack.modelled import model_settings, searchable
 
@@ -49,7 +49,7 @@ def space_for(files: StackFiles, *, properties: Properties | None = None, withou
     Args:
         files: The stack.
         properties: What is claimed; what is safe to claim of anything where None.
-        without: Kinds of steps to leave out.
+        without: Kinds of steps to leave out; `group` for all that has an Auto Scaling group.
 
     Raises:
         ModelError: The models do not cover the stack.
@@ -67,8 +67,15 @@ def space_for(files: StackFiles, *, properties: Properties | None = None, withou
         points=[name for name in (*told, *description.log.points) if name in POINTS],
         searchable=searchable(files),
         properties=properties,
+        group=_group_of(description),
         derive=Turned(description, own),
     )
+
+
+def _group_of(description: Description) -> GroupSpace:
+    """What may be done with a group of the stack's workers: any stack's workers can be one's instances."""
+    deploy = description.deploy if description.log.revision else None
+    return GroupSpace(deploys=deploy.search if deploy else (), archives=bool(description.log.archive))
 
 
 def space_of(
@@ -80,7 +87,7 @@ def space_of(
         stack: The stack's name, as scenarios write it.
         root: Where relative names start; the working folder where None.
         properties: What is claimed.
-        without: Kinds of steps to leave out.
+        without: As there.
 
     Raises:
         SourceError: There is no such stack, its files are wrong, or the models do not cover it.

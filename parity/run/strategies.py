@@ -29,7 +29,7 @@ def scenarios(
         stack: The stack's name, as scenarios write it.
         root: Where relative names start; the working folder where None.
         properties: What they claim; what is safe to claim of anything where None.
-        without: Kinds of steps to leave out.
+        without: Kinds of steps to leave out; `group` for all that has an Auto Scaling group.
 
     Raises:
         ParityError: Hypothesis is not installed.

@@ -23,6 +23,8 @@ SERVICES = ("database", "producer")
 CHOSEN = ("any worker", "any node", "queue follower", "any zone")
 SAME = "the same"
 ZONES = ("any zone", "every zone")
+#: Whose instance a call may be about; `the same` is that of the call before it.
+WHOSE = (*WORKERS, SAME)
 TARGETS = (*WORKERS, *NODES, IN_TURN, *SERVICES, SAME, *ZONES)
 
 
@@ -278,9 +280,9 @@ class Step(BaseModel):
             wrong.append((("times",), "times: expected at least 1"))
         if self.kbit is not None and self.kbit.low < 1:
             wrong.append((("kbit",), "kbit: expected at least 1"))
-        if self.whose is not None and self.whose not in WORKERS:
-            hint = nearest(self.whose, list(WORKERS))
-            wrong.append((("whose",), f"expected one of {', '.join(WORKERS)}, found {self.whose!r}{hint}"))
+        if self.whose is not None and self.whose not in WHOSE:
+            hint = nearest(self.whose, list(WHOSE))
+            wrong.append((("whose",), f"expected one of {', '.join(WHOSE)}, found {self.whose!r}{hint}"))
         return wrong
 
     @model_serializer

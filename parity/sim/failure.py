@@ -32,11 +32,12 @@ from parity.sim.space import Space
 from parity.sim.tape import Tape
 from parity.sim.words import describe
 
-#: Of `tape.json`. Another one is not read.
-FORMAT = 1
+#: Of `tape.json`. Another one is not read. Since 2 a number of a search may stand for a scenario with a group.
+FORMAT = 2
 #: The number of a run that is none of a search: its scenario was written by hand.
 NO_SEARCH = -1
 _NAME_MAX = 60
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|[.:]")
 _WHOLE_SECONDS = re.compile(r"(\d+)000ms")
 
 
@@ -64,7 +65,9 @@ class TapeFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def name_of(shrunk: Shrunk) -> str:
     """What a failure is called: what it violates, and by which kinds of steps."""
-    kinds = list(dict.fromkeys(step.kind for step in shrunk.scenario.steps))
+    # A call goes by its operation.
+    kinds = [_CAPITAL.sub("-", step.operation or step.kind).lower() for step in shrunk.scenario.steps]
+    kinds = list(dict.fromkeys(kinds))
     words = "-".join([shrunk.property, *(["by", *kinds] if kinds else [])]).replace("_", "-")
     return words[:_NAME_MAX].rstrip("-")
 
@@ -207,6 +210,10 @@ def readable_yaml(scenario: Scenario) -> str:
     for key, value in data.items():
         if key in {"steps", "stacks"}:
             lines += [f"{key}:\n", *(f"  - {_flow(item)}\n" for item in value)]
+        elif key == "group" and "setup" in value:
+            setup = value.pop("setup")
+            lines += [f"{key}:\n", *(f"  {name}: {_flow(item)}\n" for name, item in value.items())]
+            lines += ["  setup:\n", *(f"    - {_flow(call)}\n" for call in setup)]
         else:
             lines.append(f"{key}: {_flow(value)}\n")
     return "".join(lines)

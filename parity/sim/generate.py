@@ -6,16 +6,17 @@ stack as it is. So whoever shrinks choices shrinks scenarios.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from parity.scenario.ranges import Draws, IntRange, SecondsRange
+from parity.scenario.group import GroupSection
+from parity.scenario.ranges import Draws, SecondsRange
 from parity.scenario.scenario import OnStack, Scenario, Workload
-from parity.scenario.steps import CHOSEN, KINDS, SAME, THAT_WORKER, EventCount, Step
+from parity.scenario.steps import CHOSEN, KINDS, SAME, THAT_WORKER, ZONES, EventCount, Step
 from parity.scenario.steps import WORKERS as WORKER_TARGETS
-from parity.sim.space import NOT_WORKERS, SettingValue, Space
-
-T = TypeVar("T")
+from parity.sim import grouped
+from parity.sim.chooser import Chooser, exactly
+from parity.sim.space import NOT_WORKERS, OF_A_GROUP, SettingValue, Space
 
 #: Steps that chance puts into a scenario, at most. Where nobody works at first, one more begins the work.
 STEPS_MAX = 6
@@ -58,52 +59,6 @@ NAME = "found"
 _ABOUT = "A scenario of the search."
 
 
-class _Chooser:
-    """Makes choices, and remembers those that make the same scenario without the mask of a swarm.
-
-    Args:
-        draws: Where they come from.
-    """
-
-    def __init__(self, draws: Draws) -> None:
-        self._draws = draws
-        self.choices: list[int] = []
-
-    def part(self, make: Callable[[], T]) -> T:
-        """Make a part of the scenario that can be left out as a whole: Hypothesis likes to know."""
-        part: Callable[[Callable[[], T]], T] | None = getattr(self._draws, "part", None)
-        return make() if part is None else part(make)
-
-    def one_of(self, options: Sequence[T]) -> T:
-        """One of the options, the first being the simplest; no choice is made where there is none."""
-        if len(options) == 1:
-            return options[0]
-        choice = self._draws.integer(0, len(options) - 1)
-        self.choices.append(choice)
-        return options[choice]
-
-    def chance(self, one_in: int) -> bool:
-        """True but one in so many times."""
-        choice = self._draws.integer(0, one_in - 1)
-        self.choices.append(choice)
-        return choice > 0
-
-    def mask(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        """A swarm's mask, half the time: each option is in it or not. Bugs that other faults hide need it."""
-        self.choices.append(0)
-        if not self._draws.integer(0, 1):
-            return options
-        return tuple(option for option in options if not self._draws.integer(0, 1)) or options
-
-    def one_of_masked(self, options: tuple[str, ...], mask: tuple[str, ...]) -> str:
-        """One of the options in the mask."""
-        if len(options) == 1:
-            return options[0]
-        option = mask[self._draws.integer(0, len(mask) - 1)] if len(mask) > 1 else mask[0]
-        self.choices.append(options.index(option))
-        return option
-
-
 def generate(draws: Draws, space: Space) -> Scenario:
     """A scenario, drawn: single values, no ranges. It is valid, and fair to liveness (see `is_fair`).
 
@@ -111,12 +66,12 @@ def generate(draws: Draws, space: Space) -> Scenario:
         draws: Where choices come from.
         space: What may be done.
     """
-    return _scenario(_Chooser(draws), space)
+    return _scenario(Chooser(draws), space)
 
 
 def generate_unmasked(draws: Draws, space: Space) -> tuple[Scenario, list[int]]:
     """The same, with the choices that make this scenario without the mask of a swarm: those to shrink."""
-    chooser = _Chooser(draws)
+    chooser = Chooser(draws)
     return _scenario(chooser, space), chooser.choices
 
 
@@ -132,6 +87,8 @@ def is_fair(scenario: Scenario, space: Space) -> bool:
     """
     own = own_workers(space)
     start = scenario.workers.value if scenario.workers else own
+    if scenario.group is not None:
+        start = scenario.group.desired
     scales = [step.workers.value for step in scenario.steps if step.workers is not None]
     last = scenario.steps[-1] if scenario.steps else None
     works = start > 0 or (last is not None and last.kind == "scale" and not isinstance(last.at, EventCount))
@@ -145,11 +102,12 @@ def is_fair(scenario: Scenario, space: Space) -> bool:
         for index, step in enumerate(scenario.steps)
     )
     crashes = _crashes(scenario.steps, space)
+    of_the_group = grouped.is_fair(scenario, space) and not (scenario.group and crashes)
     fewest = min([start or own or WORKERS[0], *scales])
     bearable = crashes == 0 or (crashes <= _CRASHES_MAX and fewest >= _CRASH_WORKERS_MIN)
     jobs = scenario.workload.jobs.value + _bursts(scenario.steps)
     bearable = bearable and jobs * _longest_s(scenario.settings, space) <= _ALL_WORK_S_MAX
-    return works and coming and same and bearable and 0 not in scales and scenario.replace_workers
+    return works and coming and same and bearable and of_the_group and 0 not in scales and scenario.replace_workers
 
 
 def _bursts(steps: Sequence[Step]) -> int:
@@ -175,41 +133,50 @@ def can_be_the_same(kind: str, before: Sequence[Step]) -> bool:
     return bool(aims) and aims[-1] in KINDS[kind].targets
 
 
-def _scenario(chooser: _Chooser, space: Space) -> Scenario:
-    mask = chooser.mask(space.kinds) if space.kinds else ()
+def _scenario(chooser: Chooser, space: Space) -> Scenario:
+    masked = bool(space.kinds) and chooser.is_masked()
+    has_group = space.group is not None and chooser.rarely(grouped.ONE_IN)
+    kinds = (*space.kinds, *(space.group.kinds if space.group is not None and has_group else ()))
+    mask = chooser.mask(kinds) if masked else kinds
+    section = chooser.part(lambda: grouped.draw_section(chooser)) if has_group else None
     settings = _settings(chooser, space)
     jobs_max = _jobs_max(settings, space)
     jobs = min(chooser.one_of(JOBS), jobs_max)
     workload = Workload(
-        jobs=_exactly(jobs),
+        jobs=exactly(jobs),
         rate=chooser.one_of((*RATES, *(jobs / seconds for seconds in SUBMITTING_S))),
         producers=chooser.one_of(PRODUCERS),
     )
-    own = own_workers(space)
-    workers = chooser.one_of((own, *(number for number in WORKERS if number != own)))
+    own = section.desired if section else own_workers(space)
+    workers = own if section else chooser.one_of((own, *(number for number in WORKERS if number != own)))
     steps: list[Step] = []
     if space.policies and (policy := chooser.one_of((None, *space.policies))):
         # What mirrors a queue usually does so from the start.
         steps.append(Step.model_validate({"set_policy": policy}))
     all_jobs_max = int(_ALL_WORK_S_MAX / max(_longest_s(settings, space), 0.001))
-    maker = _StepMaker(chooser, space, steps, jobs=workload.jobs.value, jobs_max=all_jobs_max, workers=workers)
-    while space.kinds and (step := chooser.part(lambda: maker.make(mask))):
+    maker = _StepMaker(
+        chooser, space, steps, section=section, jobs=workload.jobs.value, jobs_max=all_jobs_max, workers=workers
+    )
+    while kinds and (step := chooser.part(lambda: maker.make(mask))):
         steps.append(step)
     if not workers:
         steps.append(_begin_work(chooser, own, is_first=not steps))
+    if grouped.is_suspended(steps):
+        steps.append(grouped.resume(_later(chooser.one_of(GAPS), is_first=False)))
     return Scenario(
         name=NAME,
         about=_ABOUT,
         stacks=(OnStack(stack=space.stack),),
-        workers=None if workers == own else _exactly(workers),
+        workers=None if workers == own else exactly(workers),
+        group=section,
         settings=settings,
         workload=workload,
         steps=tuple(steps),
-        properties=space.properties,
+        properties=grouped.claims(space, section, steps),
     )
 
 
-def _settings(chooser: _Chooser, space: Space) -> dict[str, SettingValue]:
+def _settings(chooser: Chooser, space: Space) -> dict[str, SettingValue]:
     """Settings that differ from the stack's own: none, half the time."""
     if not space.searchable or not chooser.chance(2):
         return {}
@@ -222,8 +189,8 @@ def _jobs_max(settings: dict[str, SettingValue], space: Space) -> int:
     return max([jobs for jobs in JOBS if jobs * longest_s <= _WORK_S_MAX], default=JOBS[0])
 
 
-def _begin_work(chooser: _Chooser, own: int, *, is_first: bool) -> Step:
-    written: dict[str, Any] = {"scale": _exactly(own or WORKERS[0])}
+def _begin_work(chooser: Chooser, own: int, *, is_first: bool) -> Step:
+    written: dict[str, Any] = {"scale": exactly(own or WORKERS[0])}
     return Step.model_validate(written | _later(chooser.one_of(GAPS), is_first=is_first))
 
 
@@ -239,13 +206,22 @@ class _StepMaker:
         chooser: Makes the choices.
         space: What may be done.
         before: The steps before it; the list grows.
+        section: The scenario's group; None where it has none.
         jobs: How many ordinary jobs are submitted: no moment waits for more.
         jobs_max: How many there may be with every burst.
         workers: How many work from the start. Where nobody does, only submits are waited for.
     """
 
     def __init__(
-        self, chooser: _Chooser, space: Space, before: list[Step], *, jobs: int, jobs_max: int, workers: int
+        self,
+        chooser: Chooser,
+        space: Space,
+        before: list[Step],
+        *,
+        section: GroupSection | None,
+        jobs: int,
+        jobs_max: int,
+        workers: int,
     ) -> None:
         self._choose = chooser.one_of
         self._chooser = chooser
@@ -255,26 +231,47 @@ class _StepMaker:
         self._jobs_max = jobs_max
         self._workers = workers
         self._points = space.points if workers else ("submitted",)
+        self._targets = dict(space.targets)
+        self._job_kinds = space.job_kinds
+        self._on_group: grouped.GroupSteps | None = None
+        if section is not None and space.group is not None:
+            self._on_group = grouped.GroupSteps(chooser, space, section, before)
+            self._targets |= space.group.targets
+            # A group takes its time over each of those that a job takes along.
+            self._job_kinds = tuple(kind for kind in space.job_kinds if kind not in space.settings.crash)
+        self._kinds = tuple(self._targets)
 
     def make(self, mask: tuple[str, ...]) -> Step | None:
         """A step of a kind that the mask lets through, or the end of the steps, as where there is no room for jobs."""
         # The end is a choice even where it is the only one: a list that is full then shrinks like any other.
         if not self._chooser.chance(_ENDS_ONE_IN) or len(self._before) == STEPS_MAX:
             return None
-        kind, target = self._aim(self._chooser.one_of_masked(self._space.kinds, mask))
-        if kind == "submit" and self._room() < 1:
+        kind = self._chooser.one_of_masked(self._kinds, mask)
+        if self._on_group is not None and kind in OF_A_GROUP:
+            kind = self._on_group.possible(kind)
+            if kind and not self._targets[kind]:
+                return self._done_to_group(self._on_group, kind)
+        if not kind or (kind == "submit" and self._room() < 1):
             return None
+        kind, target = self._aim(kind)
         written: dict[str, Any] = {kind: target} if target else self._operand(kind)
         written |= self._moment(target)
-        written |= self._duration(kind)
+        written |= self._duration(kind, target)
         if target in CHOSEN:
-            written["pick"] = _exactly(self._choose(range(3)))
+            written["pick"] = exactly(self._choose(range(3)))
         written |= self._parameters(kind)
         return Step.model_validate(written)
 
+    def _done_to_group(self, group: grouped.GroupSteps, kind: str) -> Step:
+        """A deploy or a call."""
+        written = group.written(kind)
+        whose = written.get("whose")
+        moment = self._at("delivery") if whose == grouped.HOLDING else self._moment(SAME if whose == SAME else "")
+        return Step.model_validate(written | moment)
+
     def _aim(self, kind: str) -> tuple[str, str]:
         """A kind with its target; another kind where nothing that this one could be aimed at is there."""
-        targets = self._space.targets[kind]
+        targets = self._targets[kind]
         if not targets:
             return kind, ""
         if SAME in targets and can_be_the_same(kind, self._before) and self._choose((False, False, True)):
@@ -287,7 +284,7 @@ class _StepMaker:
 
     def _instead(self) -> tuple[str, str]:
         """What is done where there are no workers to do it to."""
-        for kind, targets in self._space.targets.items():
+        for kind, targets in self._targets.items():
             possible = [one for one in targets if one != SAME and self._is_there(kind, one)]
             if possible:
                 return kind, possible[0]
@@ -297,7 +294,7 @@ class _StepMaker:
         if target == SAME:
             return can_be_the_same(kind, self._before)
         if target == THAT_WORKER:
-            return bool(self._of_workers())
+            return bool(self._of_workers()) and not grouped.is_suspended(self._before)
         return target not in WORKER_TARGETS or self._workers > 0 or any(step.workers for step in self._before)
 
     def _of_workers(self) -> tuple[str, ...]:
@@ -305,10 +302,9 @@ class _StepMaker:
 
     def _moment(self, target: str) -> dict[str, Any]:
         points = self._of_workers() if target == THAT_WORKER else self._points
-        waits = bool(points) and target != SAME and (target == THAT_WORKER or self._chooser.chance(2))
-        if waits:
-            event = self._choose(points)
-            return {"at": EventCount(event=event, count=_exactly(min(self._choose(COUNTS), self._jobs)))}
+        free = bool(points) and target != SAME and not grouped.is_suspended(self._before)
+        if free and (target == THAT_WORKER or self._chooser.chance(2)):
+            return self._at(self._choose(points))
         gap = self._choose(GAPS)
         lasts = self._before[-1].lasts if self._before else None
         if lasts and self._chooser.chance(2):
@@ -316,24 +312,29 @@ class _StepMaker:
             gap = SecondsRange(low_ms=gap.low_ms + lasts.low_ms, high_ms=gap.low_ms + lasts.low_ms)
         return _later(gap, is_first=not self._before)
 
-    def _duration(self, kind: str) -> dict[str, Any]:
+    def _at(self, event: str) -> dict[str, Any]:
+        return {"at": EventCount(event=event, count=exactly(min(self._choose(COUNTS), self._jobs)))}
+
+    def _duration(self, kind: str, target: str) -> dict[str, Any]:
         if KINDS[kind].lasts == "never":
             return {}
-        lasts = self._choose(LASTS if KINDS[kind].lasts == "must" else (None, *LASTS))
+        options = LASTS if self._on_group is None or target not in ZONES else self._on_group.lasting(LASTS)
+        lasts = self._choose(options if KINDS[kind].lasts == "must" else (None, *LASTS))
         return {} if lasts is None else {"for": lasts}
 
     def _operand(self, kind: str) -> dict[str, Any]:
         if kind == "set_policy":
             return {kind: self._choose(self._space.policies)}
         if kind == "scale":
+            sizes = self._on_group.sizes() if self._on_group else tuple(number for number in WORKERS if number)
             fewest = _CRASH_WORKERS_MIN if _crashes(self._before, self._space) else 1
-            return {kind: _exactly(max(fewest, self._choose(tuple(number for number in WORKERS if number))))}
-        of_kind = self._choose((None, *self._space.job_kinds))
+            return {kind: exactly(max(fewest, self._choose(sizes)))}
+        of_kind = self._choose((None, *self._job_kinds))
         if of_kind is None:
-            return {kind: _exactly(min(self._room(), self._choose(BURSTS)))}
+            return {kind: exactly(min(self._room(), self._choose(BURSTS)))}
         if of_kind not in self._space.settings.crash:
-            return {kind: _exactly(min(self._room(), self._choose(_BURSTS_OF_A_KIND))), "of_kind": of_kind}
-        return {kind: _exactly(1), "of_kind": of_kind} if self._can_crash() else {kind: _exactly(1)}
+            return {kind: exactly(min(self._room(), self._choose(_BURSTS_OF_A_KIND))), "of_kind": of_kind}
+        return {kind: exactly(1), "of_kind": of_kind} if self._can_crash() else {kind: exactly(1)}
 
     def _room(self) -> int:
         """How many jobs may still be added."""
@@ -356,9 +357,5 @@ class _StepMaker:
         if kind == "delay":
             return {"by": self._choose(DELAYS)}
         if kind in {"lose", "slow_down"}:
-            return {"percent": _exactly(self._choose(PERCENTS))}
-        return {"kbit": _exactly(self._choose(KBITS))} if kind == "throttle" else {}
-
-
-def _exactly(value: int) -> IntRange:
-    return IntRange(low=value, high=value)
+            return {"percent": exactly(self._choose(PERCENTS))}
+        return {"kbit": exactly(self._choose(KBITS))} if kind == "throttle" else {}

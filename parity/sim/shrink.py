@@ -17,6 +17,7 @@ from parity.errors import DeterminismError
 from parity.scenario.ranges import Draws
 from parity.scenario.scenario import Scenario
 from parity.sim.generate import generate, is_fair
+from parity.sim.grouped import claimed
 from parity.sim.search import Failure, Hunt, Progress, Simulate, violated
 from parity.sim.simpler import simpler
 from parity.sim.simulation import Simulation
@@ -203,7 +204,8 @@ def _shrink(best: _Best, failure: Failure, attempts: _Attempts) -> None:
 
 def _make_robust(best: _Best, attempts: _Attempts) -> None:
     """Go on without a tape where the scenario needs none, or one that gives its timings more room."""
-    fair = (scenario for scenario in sturdier(best.scenario) if is_fair(scenario, attempts.space))
+    space = attempts.space
+    fair = (claimed(scenario, space) for scenario in sturdier(best.scenario) if is_fair(scenario, space))
     if (robust := _first(fair, attempts.fails_robustly)) is not None:
         best.is_robust(robust)
 
@@ -306,7 +308,8 @@ def _tidy(best: _Best, fails: Callable[[Scenario], bool], space: Space) -> None:
 
 
 def _untried(scenario: Scenario, space: Space, tried: set[str]) -> Iterator[Scenario]:
-    for candidate in simpler(scenario):
+    for changed in simpler(scenario):
+        candidate = claimed(changed, space)
         key = candidate.model_dump_json()
         if key not in tried and is_fair(candidate, space):
             tried.add(key)

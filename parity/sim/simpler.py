@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from parity.scenario.group import GroupSection
 from parity.scenario.ranges import IntRange, SecondsRange
 from parity.scenario.scenario import Scenario, Workload
-from parity.scenario.steps import CHOSEN, THAT_WORKER, EventCount, Step
+from parity.scenario.steps import GROUP_KINDS, THAT_WORKER, EventCount, Step
 from parity.sim.generate import BURSTS, COUNTS, DELAYS, GAPS, JOBS, LASTS, PRODUCERS, RATES
+from parity.sim.grouped import DESIRED, SIZES, without_a_group
 
 T = TypeVar("T")
 
@@ -33,11 +35,38 @@ def simpler(scenario: Scenario) -> Iterator[Scenario]:
         yield scenario.model_copy(update={"settings": rest})
     if scenario.workers is not None:
         yield scenario.model_copy(update={"workers": None})
+    if scenario.group is not None:
+        yield _without_a_group(scenario, scenario.group)
+        for section in _groups(scenario.group):
+            yield scenario.model_copy(update={"group": section})
     for workload in _workloads(scenario.workload):
         yield scenario.model_copy(update={"workload": workload})
     for index, step in enumerate(scenario.steps):
         for written in _steps(step, is_first=index == 0):
             yield from _with_step(scenario, index, written)
+
+
+def _without_a_group(scenario: Scenario, section: GroupSection) -> Scenario:
+    """As many workers and no group, nor what only makes sense with one."""
+    steps = [step for step in scenario.steps if step.kind not in GROUP_KINDS]
+    desired = IntRange(low=section.desired, high=section.desired)
+    changed = {"group": None, "workers": desired, "properties": without_a_group(scenario.properties)}
+    return _with_steps(scenario.model_copy(update=changed), steps)
+
+
+def _groups(section: GroupSection) -> Iterator[GroupSection]:
+    """The group, one change simpler; where that is no group it is passed over."""
+    plain = GroupSection()
+    changes: list[dict[str, Any]] = [
+        {"setup": (*section.setup[:index], *section.setup[index + 1 :])} for index in range(len(section.setup))
+    ]
+    simplest = {name: getattr(plain, name) for name in ("pace", "min_size", "max_size", "zones")}
+    changes += [{name: value} for name, value in simplest.items() if getattr(section, name) != value]
+    changes += [{"desired": size} for size in _before(DESIRED, section.desired)]
+    for change in changes:
+        changed = section.model_copy(update=change)
+        if changed.min_size <= changed.desired <= changed.max_size:
+            yield changed
 
 
 def _with_fewer_steps(scenario: Scenario) -> Iterator[Scenario]:
@@ -123,7 +152,12 @@ def _steps(step: Step, *, is_first: bool) -> Iterator[Step]:
     for name in ("cut", "direction", "of_kind"):
         if getattr(step, name) is not None:
             yield _but(step, **{name: None})
-    if step.pick is not None and step.pick.value and step.target in CHOSEN:
+    if step.whose is not None and (step.request or {}).get("ShouldDecrementDesiredCapacity"):
+        yield _but(step, request={"ShouldDecrementDesiredCapacity": False})
+    if step.operation == "SetDesiredCapacity":
+        sizes = _before(SIZES, (step.request or {}).get("DesiredCapacity"))
+        yield from (_but(step, request={"DesiredCapacity": size}) for size in sizes)
+    if step.pick is not None and step.pick.value and step.chosen:
         yield _but(step, pick=IntRange(low=0, high=0))
     yield from _moments(step, is_first=is_first)
     if step.lasts is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from parity.model.settings import ModelSettings
@@ -33,6 +33,22 @@ SIMPLEST_FIRST = (
     "disk_alarm",
     "memory_alarm",
 )
+#: Those of an Auto Scaling group, the simplest first; a call goes by its operation.
+OF_A_GROUP = (
+    "SetDesiredCapacity",
+    "TerminateInstanceInAutoScalingGroup",
+    "SetInstanceHealth",
+    "deploy",
+    "spot_notice",
+    "fail_launches",
+    "lose_zone",
+    "SuspendProcesses",
+    "ResumeProcesses",
+    "EnterStandby",
+    "ExitStandby",
+)
+#: Leaving this out leaves all groups out.
+GROUP = "group"
 #: Events of a history that a moment may name. The first is there before any worker is.
 POINTS = ("submitted", "delivery", "effect", "committed", "acknowledged")
 #: Those that no worker makes.
@@ -45,6 +61,26 @@ MIRRORED: tuple[dict[str, Any], ...] = (
 )
 #: How many nodes a target or shape needs to mean anything.
 _NODES_MIN = {"queue follower": 2, "halves": 2, "majorities-ring": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSpace:
+    """What a search may do where a scenario's workers are instances of an Auto Scaling group.
+
+    Args:
+        targets: For each of `OF_A_GROUP` that may be tried what it may be aimed at; empty for calls and deploys.
+        deploys: Ways to deploy that the stack is made for; none: it is not deployed to.
+        archives: Whether what instances print is archived, and that can be claimed.
+    """
+
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deploys: tuple[str, ...] = ()
+    archives: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of steps that may be tried, the simplest first."""
+        return tuple(self.targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +97,8 @@ class Space:
         policies: Broker policies worth setting.
         points: Events that a moment may name, the simplest first.
         properties: What is claimed of every scenario.
+        group: What may be done with a group; None: scenarios have none.
+        claims_more: Whether scenarios with a group claim what makes sense of it, beside `properties`.
         derive: The models' settings under a scenario's `settings`, which are all it may look at; None: they change
             nothing.
     """
@@ -73,6 +111,8 @@ class Space:
     policies: tuple[dict[str, Any], ...] = ()
     points: tuple[str, ...] = POINTS
     properties: Properties = field(default_factory=Properties)
+    group: GroupSpace | None = None
+    claims_more: bool = True
     derive: Callable[[Scenario], ModelSettings] | None = None
     _derived: dict[tuple[tuple[str, SettingValue], ...], ModelSettings] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -109,6 +149,7 @@ def make_space(
     job_kinds: Sequence[str] | None = None,
     policies: Sequence[dict[str, Any]] | None = None,
     properties: Properties | None = None,
+    group: GroupSpace | None = None,
     derive: Callable[[Scenario], ModelSettings] | None = None,
 ) -> Space:
     """Everything that makes sense on a stack.
@@ -116,32 +157,44 @@ def make_space(
     Args:
         stack: The stack's name.
         settings: What stands for it.
-        without: Kinds of steps to leave out, such as those that no model covers.
+        without: Kinds of steps to leave out, such as those that no model covers; operations of the AWS API, and `group`
+            for all that has a group, too.
         has_producer: Whether there is a producer that can be broken.
         points: Events that the stack can show.
         searchable: Settings to turn, each with its values, first the stack's own.
         job_kinds: Kinds of jobs to submit; those that must end on this stack where None.
         policies: Policies to set; mirroring for classic queues, none for others, where None.
-        properties: What is claimed; what is safe to claim of anything where None.
+        properties: What is claimed; what is safe to claim of anything where None, and of a group what makes sense.
+        group: What may be done with a group; None: scenarios have none.
         derive: See `Space`.
     """
     if policies is None:
         policies = MIRRORED if settings.broker.queue_type == "classic" and settings.nodes > 1 else ()
     left_out = {*without, *(() if policies else ("set_policy",)), *(() if settings.nodes > 1 else ("partition",))}
-    targets = {
-        kind: tuple(target for target in KINDS[kind].targets if _is_there(target, settings, points, has_producer))
-        for kind in SIMPLEST_FIRST
-        if kind not in left_out
-    }
+    if "call" in without:
+        left_out.update(kind for kind in OF_A_GROUP if kind not in KINDS)
+    if group is None or not group.deploys:
+        left_out.add("deploy")
+
+    def targets(kinds: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        aims = {kind: KINDS[kind].targets if kind in KINDS else () for kind in kinds if kind not in left_out}
+        there = {
+            kind: tuple(target for target in all_of_them if _is_there(target, settings, points, has_producer))
+            for kind, all_of_them in aims.items()
+        }
+        return {kind: possible for kind, possible in there.items() if possible or not aims[kind]}
+
     return Space(
         stack=stack,
         settings=settings,
-        targets={kind: aims for kind, aims in targets.items() if aims or not KINDS[kind].targets},
+        targets=targets(SIMPLEST_FIRST),
         searchable={name: tuple(values) for name, values in (searchable or {}).items() if len(values) > 1},
         job_kinds=tuple(job_kinds) if job_kinds is not None else ending_kinds(settings),
         policies=tuple(policies),
         points=tuple(point for point in POINTS if point in points) + tuple(p for p in points if p not in POINTS),
         properties=properties or Properties(),
+        group=None if group is None or GROUP in without else replace(group, targets=targets(OF_A_GROUP)),
+        claims_more=properties is None,
         derive=derive,
     )
 

@@ -59,6 +59,8 @@ class Steps:
         self._busy = False
         self._queue: list[int] = []
         self._previous: list[Process] = []
+        #: Whose instances the last call was about.
+        self._called: list[str] = []
         #: What the scenario asked for that no model covers.
         self.unmodelled: list[str] = []
         #: Steps that could not be applied.
@@ -202,6 +204,8 @@ class Steps:
             assert isinstance(step.at, EventCount)
             latest = self._observer.latest.get(step.at.event, "")
             names = [latest] if latest in alive else []
+        elif role == SAME:
+            names = [name for name in self._called if name in alive]
         return names
 
     # Changes.
@@ -252,6 +256,7 @@ class Steps:
         workers = self._in_role(step.whose, step) if step.whose else []
         if step.whose and not workers:
             return f"there is no {step.whose!r} at this moment"
+        self._called = workers or self._called
         group, request = self._world.group, step.request or {}
         refusals = [group.call(step.operation, request, worker) for worker in workers or [""]]
         return next(filter(None, refusals), "")
@@ -308,7 +313,8 @@ class Steps:
         names = _names(subjects)
         self._record(index, "applied", names)
         self._record(index, "proved", names)
-        self._previous = subjects
+        # A zone is no container: of a zone that was lost `the same` are its instances.
+        self._previous = [subject for subject in subjects if type(subject) is not Process]
         self._free()
         self._was_applied(index)
         lasts_us = round(step.lasts.value_s * 1e6) if step.lasts is not None else 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from parity.scenario.group import GroupSection
 from parity.scenario.ranges import SecondsRange
 from parity.scenario.scenario import Scenario
 from parity.scenario.steps import EventCount, Step
 
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TARGETS = {
     "any worker": "a worker",
     "worker holding a job": "a worker that holds a job",
@@ -53,7 +56,9 @@ _WORDS: dict[str, Callable[[Step, str], str]] = {
     ),
     "scale": lambda step, _: f"scale to {_number(step.workers)} workers",
     "call": lambda step, _: (
-        f"call {step.operation}" + (f" on {_TARGETS.get(step.whose, step.whose)}" if step.whose else "")
+        f"call {step.operation}"
+        + (f" on {_TARGETS.get(step.whose, step.whose)}" if step.whose else "")
+        + "".join(f", {_asked(name, value)}" for name, value in (step.request or {}).items())
     ),
     "deploy": lambda step, _: f"deploy {step.revision} {_WAYS[step.how or '']}",
     "fail_launches": lambda _, on: f"let launches fail in {on}",
@@ -64,7 +69,20 @@ _WORDS: dict[str, Callable[[Step, str], str]] = {
 
 def describe(scenario: Scenario) -> str:
     """The steps of a drawn scenario as one sentence, without its full stop; empty where there are none."""
-    return "; ".join(_step(step, is_first=index == 0) for index, step in enumerate(scenario.steps))
+    steps = "; ".join(_step(step, is_first=index == 0) for index, step in enumerate(scenario.steps))
+    if scenario.group is None:
+        return steps
+    group = _group(scenario.group)
+    return f"in {group}: {steps}" if steps else group
+
+
+def _group(section: GroupSection) -> str:
+    """A group in words."""
+    named = {"LifecycleHookName": "hook", "PolicyName": "policy", "ScheduledActionName": "schedule"}
+    setup = [
+        f"{what} {call.request[key]}" for call in section.setup for key, what in named.items() if key in call.request
+    ]
+    return f"a group of {section.desired}" + (f" with {' and '.join(setup)}" if setup else "")
 
 
 def in_seconds(duration: SecondsRange | None) -> str:
@@ -87,6 +105,12 @@ def _moment(step: Step, *, is_first: bool) -> str:
     if step.after is not None:
         return f"{in_seconds(step.after)} later "
     return "" if is_first else "then "
+
+
+def _asked(name: str, value: object) -> str:
+    """A parameter of a call: its name in words, and what it is."""
+    words = _CAPITAL.sub(" ", name).lower()
+    return words if value is True else f"not {words}" if value is False else f"{words} {value}"
 
 
 def _number(value: object) -> str:

@@ -209,6 +209,8 @@ class DeploySection(_Section):
     command: tuple[str, ...] = Field(min_length=1)
     #: What an instance boots with: the revision that its launch template names, or the one that is deployed then.
     boots_with: Literal["template", "deployed"] = "template"
+    #: The ways to deploy that a search may try: those that the stack is made for.
+    search: tuple[Literal["discover", "refresh"], ...] = ("refresh",)
 
     @field_validator("command")
     @classmethod

@@ -7,6 +7,7 @@ from check_histories import NOTHING, done, effect, ended, exited, submitted, us
 
 from parity.check import Finding, judge
 from parity.history.events import (
+    REFRESHING,
     Activity,
     Archived,
     Capacity,
@@ -100,6 +101,13 @@ class TestCapacityInBounds:
         out = state("a", "Terminating", at=2)
         assert self.verdict(numbers(0.5, 2, 2), living("a", "b", "c", "d"), out, living("e", at=3)) == "holds"
 
+    def test_one_that_stands_by_does_not_count(self):
+        aside = state("a", "Standby", at=2)
+        assert self.verdict(numbers(0.5, 2, 2), living("a", "b", "c", "d"), aside, living("e", at=3)) == "holds"
+
+    def test_nobody_ever_lived(self):
+        assert self.verdict(numbers(0.5, 0, 2)) == "unknown"
+
     def test_one_that_is_dead_does_not_count(self):
         gone = exited("a", at=2)
         assert self.verdict(numbers(0.5, 2, 2), living("a", "b", "c", "d"), gone, living("e", at=3)) == "holds"
@@ -138,6 +146,15 @@ class TestActivitiesMatch:
 
     def test_a_launch_that_was_cancelled_needs_no_termination(self):
         assert self.verdict(living("a"), activity("a", status="Cancelled"), exited("a")) == "holds"
+
+    def test_one_that_stands_by_needs_none(self):
+        """No check looks at it while it stands by, be it dead."""
+        launched = [*activity("a"), *living("a")]
+        assert self.verdict(launched, state("a", "Standby"), exited("a")) == "holds"
+        assert self.verdict(launched, state("a", "InService"), exited("a")) == "violated"
+
+    def test_nothing_was_launched(self):
+        assert self.verdict() == "unknown"
 
 
 def policy(at: float, before: int, after: int, *, instances: int = 1) -> list[Event]:
@@ -265,6 +282,12 @@ class TestOnRevision:
         assert self.verdict(deployed("two"), says("a", "two")) == "unknown"
         assert self.verdict(deployed("two"), says("a", "one")) == "violated"
 
+    def test_a_refresh_that_goes_on_is_not_over(self):
+        """Who is still to be refreshed is no proof of anything; the numbers say that the refresh goes on."""
+        stale = [*deployed("two"), *state("a", "InService"), *says("a", "one")]
+        assert self.verdict(numbers(4, 1, 1, excused=REFRESHING), stale) == "unknown"
+        assert self.verdict(numbers(4, 1, 1, excused=REFRESHING), stale, numbers(5, 1, 1)) == "violated"
+
     def test_nothing_to_judge(self):
         assert self.verdict(says("a", "one"), says("b", "one")) == "unknown"
         assert self.finding(deployed("two"), says("a", "two")).verdict.value == "unknown"
@@ -289,6 +312,8 @@ class TestConnectionsWithin:
         assert self.verdict(3, 12, 4, last_limit=15) == "violated"
         assert self.verdict(3, 9, 4, last_limit=9) == "holds"
         assert self.verdict() == "unknown"
+        # Parity's own are there before anybody else's.
+        assert self.verdict(1, 1) == "unknown"
 
 
 def lines(instance: str, printed: int, archived: int, *, missing: int = 0, since: float = 0, same: bool = True):

@@ -89,7 +89,7 @@ def test_written_again_it_is_the_same(folder, shrunk):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"format": 2, "parity": "9.0"}, r"a tape of format 2, made by parity 9\.0; .* Run its scenario.yaml without"),
+        ({"format": 1, "parity": "9.0"}, r"a tape of format 1, made by parity 9\.0; .* Run its scenario.yaml without"),
         ({"parity": "0.0.1"}, rf"a tape of parity 0\.0\.1, and this is {re.escape(__version__)}: .* or replay it with"),
         ({"choices": ["x"]}, r"tape\.json: not a tape: Expected `int`, got `str`"),
         ({"digest": "no"}, r"tape\.json: not a tape"),

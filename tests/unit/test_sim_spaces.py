@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 import parity
 from parity.errors import ParityError
+from parity.model.scaling.api import OPERATIONS
 from parity.run.fits import check_fits
 from parity.run.spaces import space_for, space_of
 from parity.scenario.properties import Properties
@@ -21,7 +22,7 @@ from parity.sim.generate import generate, is_fair
 from parity.sim.run import simulate
 from parity.sim.search import explore, violated
 from parity.sim.shrink import shrink
-from parity.sim.space import SIMPLEST_FIRST
+from parity.sim.space import OF_A_GROUP, SIMPLEST_FIRST
 from parity.sim.tape import Tape
 from parity.stack.description import load_stack
 from parity.stack.modelled import model_settings
@@ -34,8 +35,25 @@ OVERLAYS = sorted(path.stem for path in (ROOT / "compose/rabbitmq/overlays").glo
 def test_every_kind_of_step_is_tried_somewhere():
     tried = set(KINDS) - set(GROUP_KINDS)
     assert set(SIMPLEST_FIRST) == tried
-    kinds = {kind for name in OVERLAYS for kind in space_of(f"compose/rabbitmq+{name}", root=ROOT).kinds}
-    assert kinds == tried
+    spaces = [space_of(f"compose/rabbitmq+{name}", root=ROOT) for name in OVERLAYS]
+    assert {kind for space in spaces for kind in space.kinds} == tried
+    assert set(GROUP_KINDS) - set(OF_A_GROUP) == {"call"}
+    assert {("autoscaling", kind) for kind in OF_A_GROUP if kind not in KINDS} <= OPERATIONS.keys()
+    assert {kind for space in spaces if space.group for kind in space.group.kinds} == set(OF_A_GROUP)
+
+
+def test_what_a_group_is_claimed_to_do_follows_from_the_stack():
+    """Only where logs are archived somewhere, and where a deploy that the stack is made for is tried."""
+    plain, logs, found = (
+        space_of(f"compose/rabbitmq{name}", root=ROOT).group
+        for name in ("", "+logs-streamed", "+boots-what-the-template-says")
+    )
+    assert plain is not None
+    assert logs is not None
+    assert found is not None
+    assert (plain.archives, logs.archives) == (False, True)
+    assert (plain.deploys, found.deploys) == (("refresh",), ("discover",))
+    assert space_of("compose/rabbitmq", root=ROOT, without=["group"]).group is None
 
 
 @pytest.mark.parametrize("overlay", ["", *OVERLAYS])

@@ -32,7 +32,9 @@ def test_there_are_enough_of_every_class():
     """At least thirty bugs and ten controls, and no class is left out."""
     assert len(ZOO.bugs) >= 30
     assert len(ZOO.controls) >= 10
-    assert set(Counter(bug.kind for bug in ZOO.bugs)) == {"worker", "producer", "broker", "topology"}
+    assert set(Counter(bug.kind for bug in ZOO.bugs)) == {"worker", "producer", "broker", "topology", "group"}
+    assert len({bug.violates for bug in ZOO.bugs if bug.group}) >= 3
+    assert sum(control.group is not None for control in ZOO.controls) >= 2
     assert sum(bug.stack is not None for bug in ZOO.bugs) >= 10
     assert len(set(names(ZOO.bugs) + names(ZOO.controls))) == len(ZOO.bugs) + len(ZOO.controls)
 

@@ -67,7 +67,9 @@ class Autoscaler:
         self._ids: dict[str, str] = {}
         self._told: dict[str, tuple[str, str, bool]] = {}
         self._numbers: tuple[int | str, ...] = ()
+        #: The status of each activity that was told, and those that were under way then.
         self._activities: dict[str, str] = {}
+        self._under_way: set[str] = set()
 
     # Time: the run's in microseconds since it began, the group's in microseconds since 1970.
 
@@ -243,7 +245,8 @@ class Autoscaler:
         """Whether as many are in service as should be, and none is on its way in or out, or is to be replaced."""
         if self.group.refresh is not None:
             return False
-        states = [member.lifecycle for member in self.group.members.values()]
+        # Who is in standby stays there until somebody has it come back.
+        states = [member.lifecycle for member in self.group.members.values() if member.lifecycle != "Standby"]
         return states.count("InService") == self.group.desired == len(states)
 
     # Within.
@@ -284,11 +287,16 @@ class Autoscaler:
 
     def _news(self, group: Group) -> list[Activity]:
         """Activities with another status than was told, those that ended first."""
+        # They are kept by their beginnings: one that ended now may stand before others that ended long ago.
+        awaited = self._under_way - group.under_way.keys()
+        self._under_way = set(group.under_way)
         ended = []
         for activity in reversed(group.activities):
-            if self._activities.get(activity.activity_id) == activity.status:
+            if self._activities.get(activity.activity_id) != activity.status:
+                ended.append(activity)
+                awaited.discard(activity.activity_id)
+            elif not awaited:
                 break
-            ended.append(activity)
         begun = [one for one in group.under_way.values() if self._activities.get(one.activity_id) != one.status]
         return [*reversed(ended), *begun]
 
@@ -328,7 +336,7 @@ class Autoscaler:
     def _excuse(self, group: Group) -> str:
         """Why there may be more instances than the largest size, where AWS documents it."""
         if group.refresh is not None:
-            return "instance refresh"
+            return events.REFRESHING
         zones = {member.zone for member in group.members.values()}
         if len(zones) > 1 and len(group.members) > group.max_size:
             return "rebalancing"

@@ -74,6 +74,7 @@ class Live:
         latest: The instance that made the latest event of a name.
         scaled: The Auto Scaling group; None where the scenario has none.
         previous: What the step before the current one was applied to.
+        called: Whose instances the last call was about.
     """
 
     stack: Stack
@@ -84,6 +85,7 @@ class Live:
     latest: Callable[[str], str]
     scaled: Scaled | None = None
     previous: list[Subject] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
 
 
 def resolve(step: Step, live: Live) -> list[Subject]:
@@ -150,11 +152,14 @@ def workers_in_role(step: Step, live: Live) -> list[str]:
     if step.whose == THAT_WORKER:
         assert isinstance(step.at, EventCount), "the step's own validation"
         found = _as_workers([live.latest(step.at.event)], live)
+    elif step.whose == SAME:
+        found = _as_workers(live.called, live)
     else:
         found = _workers(step.whose, live, pick)
     if not found:
         raise FaultError(f"{step.operation}: there is no {step.whose!r} at this moment")
-    return [subject.name for subject in found]
+    live.called = [subject.name for subject in found]
+    return live.called
 
 
 def _workers(target: str, live: Live, pick: int) -> list[Subject]:
