@@ -207,12 +207,14 @@ def test_servers_are_there_again_after_the_balancer_was_started_again(site: Site
     awaited("requests that reach both", spread)
 
 
-def test_the_group_follows_the_requests_for_each_target(site: Site) -> None:
-    """Target tracking on ALBRequestCountPerTarget scales out under real requests."""
-    site.at(1)
+@contextmanager
+def tracked(site: Site, *, per_target: float, most: int) -> Iterator[None]:
+    """Have the group follow the requests for each target, up to so many instances, for a time."""
     scaling = site.kept.client("autoscaling")
     (balancer,) = site.group["LoadBalancerArns"]
-    label = f"{balancer.partition(':loadbalancer/')[2]}/{site.group['TargetGroupArn'].rpartition(':')[2]}"
+    label = f"{balancer.partition(':loadbalancer/')[2]}/{site.arn.rpartition(':')[2]}"
+    before = site.kept.group()["MaxSize"]
+    scaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MaxSize=most)
     scaling.put_scaling_policy(
         AutoScalingGroupName=GROUP,
         PolicyName="requests",
@@ -223,11 +225,28 @@ def test_the_group_follows_the_requests_for_each_target(site: Site) -> None:
                 "PredefinedMetricType": "ALBRequestCountPerTarget",
                 "ResourceLabel": label,
             },
-            "TargetValue": 300.0,
+            "TargetValue": per_target,
         },
     )
-    with load(site, 4) as wrong:
-        awaited("a larger group", lambda: site.kept.group()["DesiredCapacity"] > 1, within_s=300)
+    try:
+        yield
+    finally:
+        scaling.delete_policy(AutoScalingGroupName=GROUP, PolicyName="requests")
+        scaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MaxSize=before)
+
+
+def test_the_group_follows_the_requests_for_each_target(site: Site) -> None:
+    """Target tracking on ALBRequestCountPerTarget scales out under real requests; most of each minute is skipped."""
+    site.at(1)
+    scaling = site.kept.client("autoscaling")
+
+    def grown() -> bool:
+        site.kept.parity("clock", "advance", "55s", "--stack", site.kept.name)
+        return bool(site.kept.group()["DesiredCapacity"] > 1)
+
+    with load(site, 4) as wrong, tracked(site, per_target=5.0, most=2):
+        awaited("a larger group", grown, within_s=180)
+        site.kept.settled(2)
     assert wrong == []
     causes = [one["Cause"] for one in scaling.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]]
     assert any("TargetTracking-" in cause and "in state ALARM triggered policy requests" in cause for cause in causes)
