@@ -15,6 +15,8 @@ from parity.model.scaling.world import Notify
 
 #: SNS cuts what is longer; its limit.
 SUBJECT_MAX = 100
+#: How long one message may hold up the next: moto waits for subscribers over HTTP, however long they take.
+PATIENCE_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class Services(Protocol):
 
 
 class Notifier:
-    """Delivers messages one after the other, in a thread of its own.
+    """Delivers messages one after the other, beside whoever has them sent.
 
     Args:
         services: SNS and SQS.
@@ -50,15 +52,20 @@ class Notifier:
 
     def _run(self) -> None:
         while (message := self._waiting.get()) is not None:
-            try:
-                reply = self._deliver(message)
-            except ValueError as problem:
-                log.warning("a message to %s was not delivered: %s", message.target_arn, problem)
-                continue
-            if reply.status != 200:
-                log.warning(
-                    "a message to %s was not taken: %s", message.target_arn, reply.body.decode(errors="replace")
-                )
+            delivery = threading.Thread(target=self._try, args=(message,), name="delivery", daemon=True)
+            delivery.start()
+            delivery.join(PATIENCE_S)
+            if delivery.is_alive():
+                log.warning("a message to %s is not taken after %.0f s; others go on", message.target_arn, PATIENCE_S)
+
+    def _try(self, message: Notify) -> None:
+        try:
+            reply = self._deliver(message)
+        except ValueError as problem:
+            log.warning("a message to %s was not delivered: %s", message.target_arn, problem)
+            return
+        if reply.status != 200:
+            log.warning("a message to %s was not taken: %s", message.target_arn, reply.body.decode(errors="replace"))
 
     def _deliver(self, message: Notify) -> Reply:
         _, _, service, region, account, name = _split(message.target_arn)

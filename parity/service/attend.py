@@ -46,6 +46,8 @@ from parity.stack.zones import ensure_zones
 #: The virtual host and the database of a kept stack's own group; runs have theirs.
 NAMESPACE = "live"
 KEY = "parity"
+#: A bridge of the kernel's has room for 1023 containers, and a machine for fewer.
+INSTANCES_MAX = 1000
 
 log = logging.getLogger("parity")
 
@@ -224,7 +226,7 @@ def _new_state(description: Description, networks: Mapping[str, str]) -> State:
     zones = model_zones.of_region(region, "".join(sorted(zone[-1] for zone in description.group.zones)))
     for zone in zones:
         zone.cidr = network.subnet(networks[zone.name])[0]
-    return State(seed=secrets.randbelow(2**53), region=region, zones=zones)
+    return State(seed=secrets.randbelow(2**53), region=region, zones=zones, instances_max=INSTANCES_MAX)
 
 
 def _make_namespace(stack: Stack, description: Description) -> str:

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from parity.aws import endpoint, server
+from parity.aws import endpoint, notifier, server
 from parity.aws.clock import Clock
 from parity.aws.controller import Controller
 from parity.aws.endpoint import Endpoint
@@ -22,6 +22,7 @@ from parity.aws.fleet import PaperFleet
 from parity.aws.notifier import Notifier, subject
 from parity.aws.others import Others, signed
 from parity.aws.server import Server, loopback_socket
+from parity.aws.wire.answers import Reply
 from parity.errors import RecordError, ServiceError
 from parity.model.scaling import region as registry
 from parity.model.scaling.region import Region
@@ -166,10 +167,10 @@ def test_messages_reach_a_queue_directly_and_by_a_topic(served, others, caplog):
     topic = sns.create_topic(Name="hooks")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     message = {"LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING", "EC2InstanceId": "i-1"}
-    notifier = Notifier(others)
+    sender = Notifier(others)
     for target in (arn, topic, f"{arn}-nowhere", "arn:aws:lambda:x"):
-        notifier(Notify(target, message))
-    notifier.close()
+        sender(Notify(target, message))
+    sender.close()
     found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
     bodies = [json.loads(one["Body"]) for one in found]
     assert message in bodies
@@ -178,6 +179,28 @@ def test_messages_reach_a_queue_directly_and_by_a_topic(served, others, caplog):
     assert by_topic["Subject"] == "Auto Scaling:  Lifecycle action 'TERMINATING' for instance i-1 in progress."
     assert "nowhere was not taken" in caplog.text
     assert "lambda:x was not delivered" in caplog.text
+
+
+def test_a_subscriber_that_never_answers_holds_up_nobody_for_long(monkeypatch, caplog):
+    """A topic may have one over HTTP, for which moto waits without a bound."""
+    monkeypatch.setattr(notifier, "PATIENCE_S", 0.1)
+    answered, taken = threading.Event(), []
+
+    class Services:
+        def request(self, _method, _target, _headers, body):
+            if b"stuck" in body:
+                answered.wait(DEADLINE_S)
+            taken.append(body)
+            return Reply()
+
+    sender = Notifier(Services())
+    for name in ("stuck", "queue"):
+        sender(Notify(f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}", {"EC2InstanceId": "i-1"}))
+    sender.close()
+    assert len(taken) == 1
+    assert b"queue" in taken[0]
+    assert ":stuck is not taken after 0 s; others go on" in caplog.text
+    answered.set()
 
 
 def test_subjects_are_those_of_aws():

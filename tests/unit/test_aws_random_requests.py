@@ -7,20 +7,27 @@ import random
 import pytest
 from scaling_region import Grouped
 
+from parity.aws.wire.answers import answered
 from parity.aws.wire.checks import check_request
 from parity.aws.wire.models import operation_model
+from parity.aws.wire.requests import Asked
 from parity.errors import ServiceError
 from parity.model.scaling.api import OPERATIONS
 
-NUMBERS = [-2, -1, 0, 1, 2, 60, 300]
+NUMBERS = [-2, -1, 0, 1, 2, 60, 300, 2**31 - 1, -(2**31)]
+PROTOCOLS = {"ec2": "ec2", "cloudwatch": "json"}
 SCALARS = {
     "boolean": [True, False],
-    "timestamp": [(1_795_629_600 + seconds) * 1_000_000 for seconds in (-3600, 0, 60, 86_400)],
+    "timestamp": [
+        *((1_795_629_600 + seconds) * 1_000_000 for seconds in (-3600, 0, 60, 86_400)),
+        # The first and the last that a client can write.
+        *(seconds * 1_000_000 for seconds in (-62_135_596_800, 253_402_300_799)),
+    ],
     "blob": [b"blob"],
-    "float": [float(number) for number in NUMBERS],
-    "double": [float(number) for number in NUMBERS],
+    "float": [*map(float, NUMBERS), 1e308, 5e-324],
+    "double": [*map(float, NUMBERS), 1e308, 5e-324],
 }
-WORDS = ["g", "a", "lc", "", "0 * * * *", "Etc/UTC", "10", "ABANDON", "CONTINUE", "Default"]
+WORDS = ["g", "a", "lc", "", "0 * * * *", "Etc/UTC", "10", "ABANDON", "CONTINUE", "Default", "é\0😀" * 300]
 
 
 class Drawn:
@@ -73,9 +80,11 @@ class Drawn:
 def test_no_request_breaks_off(seed):
     draw = random.Random(seed)
     bench = Grouped()
+    # A capacity of two thousand millions would be reached, or this many.
+    bench.region.state.instances_max = 30
     bench.group(desired=2)
     operations = sorted(OPERATIONS)
-    answered = 0
+    carried_out = 0
     for number in range(1500):
         service, name = draw.choice(operations)
         model = operation_model(service, name)
@@ -84,12 +93,15 @@ def test_no_request_breaks_off(seed):
         bench.now_us += draw.choice([0, 1_000_000, 30_000_000])
         try:
             check_request(model, request)
-            bench.region.call(bench.now_us, service, name, request)
+            answer = bench.region.call(bench.now_us, service, name, request)
+            answered(
+                Asked(service=service, operation=name, protocol=PROTOCOLS.get(service, "query"), content={}), answer, ""
+            )
         except ServiceError:
             pass
         except Exception as problem:
             raise AssertionError(f"request {number}: {name} of {service} broke off: {request}") from problem
         else:
-            answered += 1
+            carried_out += 1
         bench.run()
-    assert answered > 100
+    assert carried_out > 100

@@ -155,6 +155,48 @@ def test_what_is_replaced_first_goes_once_the_other_is_in_service():
     assert "taken out of service in response to an instance refresh.  At" in gone["Cause"]
 
 
+LIMIT = (
+    "You have requested more instances (1) than your current instance limit of 3 allows for the specified instance "
+    "type. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit. Launching "
+    "EC2 instance failed."
+)
+SLIP = 2**31 - 1
+
+
+def failures(world: World) -> list[str]:
+    return [one["StatusMessage"] for one in world.activities() if one["StatusCode"] == "Failed"]
+
+
+@pytest.mark.parametrize("zones", [["us-east-1a"], ["us-east-1a", "us-east-1b"]])
+def test_an_account_has_a_limit_of_instances(zones):
+    """A capacity of two thousand millions is a slip, and is no reason to answer nobody any more."""
+    world = World().configured()
+    world.region.state.instances_max = 3
+    world.group(MaxSize=SLIP, DesiredCapacity=3, AvailabilityZones=zones)
+    world.resize(SLIP)
+    assert world.states() == ["InService"] * 3
+    assert failures(world) == [LIMIT]
+    # It is tried again, ever later; and what is terminated leaves room.
+    world.run(15)
+    assert failures(world) == [LIMIT] * 2
+    world.run(29)
+    assert failures(world) == [LIMIT] * 2
+    world.call("TerminateInstanceInAutoScalingGroup", InstanceId=world.ids()[0], ShouldDecrementDesiredCapacity=False)
+    world.run()
+    assert world.states() == ["InService"] * 2
+    world.run(1)
+    assert world.states() == ["InService"] * 3
+
+
+def test_a_warm_pool_has_the_same_limit():
+    world = World().configured().group(DesiredCapacity=1)
+    world.region.state.instances_max = 3
+    world.call("PutWarmPool", AutoScalingGroupName="g", MinSize=SLIP)
+    world.run()
+    assert len(world.of().warm_pool.members) == 2
+    assert set(failures(world)) == {LIMIT}
+
+
 def test_a_launch_that_fails_is_shown_and_tried_again_ever_later():
     world = World().configured()
     world.broken["us-east-1a"] = ("The image id '[ami-1]' does not exist", "InvalidAMIID.NotFound")

@@ -289,6 +289,15 @@ def test_a_zone_that_takes_no_launches_is_passed_over_and_refused(bench: Bench) 
     assert message.endswith("choosing us-east-1b.")
 
 
+def test_there_are_no_more_instances_than_an_account_may_have(bench: Bench) -> None:
+    bench.region.state.instances_max = 3
+    request = {"ImageId": IMAGE_ID, "MinCount": 1, "MaxCount": 2}
+    assert [len(bench.ec2("RunInstances", **request)["Instances"]) for _ in range(2)] == [2, 1]
+    code, message = bench.refused("ec2", "RunInstances", **request)
+    assert code == "InstanceLimitExceeded"
+    assert message.startswith("You have requested more instances (1) than your current instance limit of 3 allows")
+
+
 @pytest.mark.parametrize(
     ("stated", "code", "message"),
     [

@@ -57,6 +57,9 @@ def _run(region: Region, request: Request) -> Answer:
     user_data = checked_user_data(wanted.get("UserData") or "")
     tags = specified_tags(wanted.get("TagSpecifications"), "instance") | from_template
     zone = _zone(region, wanted, instance_type)
+    room = machines.room(region)
+    if room < wanted["MinCount"]:
+        raise ServiceError("InstanceLimitExceeded", machines.no_room(region, wanted["MinCount"]))
     refuse_dry_run(request)
     extra = _kept(wanted)
     extra["ReservationId"] = region.new_id("r-")
@@ -74,7 +77,7 @@ def _run(region: Region, request: Request) -> Answer:
             tags=tags,
             extra={**extra, "AmiLaunchIndex": index},
         )
-        for index in range(count)
+        for index in range(min(count, room))
     ]
     return reservations(region, started)[0]
 

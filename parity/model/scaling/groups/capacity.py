@@ -182,13 +182,14 @@ def launch_one(
     try:
         resolved = launch.resolve(region, launch.current(group))
     except ServiceError as error:
-        if open_zones := zones.usable(region, group):
-            _fail(region, group, because, error.message)
-            zones.avoid(region, group, open_zones)
+        _fail_everywhere(region, group, because, error.message)
         return None
     for find in PREPARED if not warmed else ():
         if member := find(region, group, resolved, because, zone):
             return member
+    if not machines.room(region):
+        _fail_everywhere(region, group, because, machines.no_room(region, 1))
+        return None
     while open_zones := [zone] if zone else zones.usable(region, group):
         chosen = zones.emptiest(group, open_zones)
         if chosen in group.avoided:
@@ -245,6 +246,13 @@ def _no_capacity(group: Group, instance_type: str, zone: str) -> str:
         " Our system will be working on provisioning additional capacity. You can currently get "
         f"{instance_type} capacity by not specifying an Availability Zone in your request or choosing {others}."
     )
+
+
+def _fail_everywhere(region: Region, group: Group, because: list[str], message: str) -> None:
+    """Fail for what is alike in every zone, and try none of them for a while."""
+    if open_zones := zones.usable(region, group):
+        _fail(region, group, because, message)
+        zones.avoid(region, group, open_zones)
 
 
 def _fail(region: Region, group: Group, because: list[str], message: str) -> None:

@@ -70,6 +70,23 @@ def start(
     return instance
 
 
+def room(region: Region) -> int:
+    """How many more instances the account may have."""
+    every, most = region.state.instances, region.state.instances_max
+    # The exact number takes time, and seldom matters.
+    here = len(every) if len(every) < most else sum(one.state != "terminated" for one in every.values())
+    return max(0, most - here)
+
+
+def no_room(region: Region, count: int) -> str:
+    """What EC2 says where an account has as many instances as it may."""
+    return (
+        f"You have requested more instances ({count}) than your current instance limit of "
+        f"{region.state.instances_max} allows for the specified instance type. Please visit "
+        "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+    )
+
+
 def launch_of(instance: Instance) -> Launch:
     """What asks the world for an instance; the same each time."""
     return Launch(

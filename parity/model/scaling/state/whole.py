@@ -415,6 +415,8 @@ class State(msgspec.Struct):
     launch_configurations: dict[str, LaunchConfiguration] = {}
     launch_templates: dict[str, LaunchTemplate] = {}
     instances: dict[str, Instance] = {}
+    #: M: how many there may be at once. EC2 limits processors by account and kind; no limit at all would hang us.
+    instances_max: int = 20_000
     groups: dict[str, Group] = {}
     #: Groups that were deleted, for their activities.
     deleted: list[Group] = []
