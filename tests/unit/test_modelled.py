@@ -35,6 +35,7 @@ REFERENCE_DIFFERS = {
     "worker.heartbeat": 10.0,
     "worker.stop_grace": 20.0,
     "database.max_connections": 40,
+    "database.reserved_connections": 2,
 }
 
 #: Each overlay, where it differs from the reference stack.
@@ -211,6 +212,7 @@ ONE = {
     "worker.heartbeat": 10.0,
     "worker.stop_grace": 90.0,
     "database.max_connections": 40,
+    "database.reserved_connections": 2,
 }
 NODE_FILES = "volumes: [./one.conf:/etc/rabbitmq/rabbitmq.conf:ro"
 
