@@ -207,13 +207,17 @@ class Surroundings:
         return (circumstance,)
 
     def _lifecycle(self, event: Lifecycle) -> tuple[Circumstance, ...]:
-        key = ("hook", event.instance)
-        if event.state == "Terminating:Wait" and self._settings.worker.in_hook == "drain":
-            # Its worker leaves the broker meanwhile, and gives back what it has; the instance lives on.
+        key = ("termination", event.instance)
+        if event.state.startswith("Terminating") and (event.state != "Terminating:Wait" or self._leaves_in_hook()):
+            # Its worker leaves the broker, and gives back what it has: long before its exit is told, and in a hook that
+            # has it finish its work the instance lives on.
             found = (Circumstance("connection", event.instance), *self._leaving(event.instance))
             return self._begin(key, found, event.t_us)
         self._end(key, event.t_us + LATENESS_US)
         return ()
+
+    def _leaves_in_hook(self) -> bool:
+        return self._settings.worker.in_hook == "drain"
 
     def _node(self, event: Node) -> tuple[Circumstance, ...]:
         key = ("node", event.node)
