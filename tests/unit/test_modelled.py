@@ -212,7 +212,6 @@ ONE = {
     "worker.heartbeat": 10.0,
     "worker.stop_grace": 90.0,
     "database.max_connections": 40,
-    "database.reserved_connections": 2,
 }
 NODE_FILES = "volumes: [./one.conf:/etc/rabbitmq/rabbitmq.conf:ro"
 
