@@ -30,8 +30,7 @@ def bench(root: Path) -> dict[str, Any]:
         Name, figures and bounds.
     """
     entries = select([], everything=True, stack="", root=root)
-    # A search tries no Auto Scaling group, so it cannot find what is wrong only with one.
-    bad = [entry for entry in entries if entry.expectation.violated and entry.scenario.group is None]
+    bad = [entry for entry in entries if entry.expectation.violated]
     stacks = sorted({entry.files.name for entry in bad})
     with tempfile.TemporaryDirectory() as folder:
         rows = {stack: _row(stack, Path(folder), root) for stack in stacks}

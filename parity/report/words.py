@@ -27,8 +27,10 @@ PROPERTIES: Mapping[str, str] = {
     "capacity_converges_within": "As many instances as desired are in service in time, whatever changed either number.",
     "capacity_in_bounds": "The group stays between its minimum and maximum, but where AWS documents that it may not.",
     "activities_match": "Launch and terminate activities are those of the instances that really lived.",
+    "drained_before_termination": "No instance was terminated by its group with a job in hand.",
     "on_revision": "Every instance in service at the end has the revision that was deployed last.",
     "connections_under_limit": "The database always has room for one more connection.",
+    "backlog_growth_at_scale_in": "No policy makes the group smaller while jobs pile up.",
     "logs_archived": "What an instance printed before it ended is in the archive.",
 }
 

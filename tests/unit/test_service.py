@@ -102,18 +102,18 @@ class TestMeter:
         said: list[str] = []
 
         class Instances:
-            def notice(self, _groups):
+            def notice(self, _instances):
                 if isinstance(fault := next(faults, None), Exception):
                     raise fault
 
-            def measure(self, _groups):
+            def measure(self, _instances):
                 return []
 
         class Queues:
             def look(self, **_when):
                 return {"jobs": depth}
 
-        meter = Meter(Instances(), Queues(), groups=dict, tell=points.put, period_s=0.01, say=said.append)
+        meter = Meter(Instances(), Queues(), instances=list, tell=points.put, period_s=0.01, say=said.append)
         assert meter.depths == {}
         meter.start()
         assert points.get(timeout=20).name == "MessageCount"

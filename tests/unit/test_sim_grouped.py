@@ -253,6 +253,13 @@ def test_the_same_of_a_zone_is_its_instances():
     assert simulate(failing, QUORUM, Tape()).failed == (1,)
 
 
+def test_a_group_boots_by_fours():
+    """As on containers: the last of many instances come when there may be no jobs left."""
+    simulation = simulate(by_hand(desired=6), QUORUM, Tape())
+    began = [event.t_us for event in simulation.events if getattr(event, "state", "") == "InService"]
+    assert began == [1_000_000] * 4 + [2_000_000] * 2
+
+
 def test_an_activity_is_told_that_ended_before_others_that_began_later():
     """The group keeps activities by their beginnings. Found by the search: a booting instance that a restart ended."""
     scenario = by_hand(
