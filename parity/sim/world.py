@@ -192,8 +192,6 @@ class World:
             self._booting.add(worker.name)
         self.engine.later(worker, boot_us, self._begin, worker)
 
-        #: Instances of the group that are on their way up.
-        self._booting: set[str] = set()
     def _exited(self, name: str, exit_code: int) -> None:
         drained = self._hook is not None and self._hook.drained(name, exit_code)
         if self.logs is not None:
