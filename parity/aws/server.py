@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -52,13 +53,24 @@ def loopback_socket(port: int = PORT, *, others_too: bool = True) -> socket.sock
     raise AssertionError("the last one is bound, or raises")
 
 
-def unix_socket(path: Path) -> socket.socket:
-    """A socket in the file system; one that an earlier process left there is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    bound = socket.socket(socket.AF_UNIX)
-    bound.bind(str(path))
-    return bound
+class FileSocket(socket.socket):
+    """A socket in the file system.
+
+    Args:
+        path: Where; one that an earlier process left there is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(socket.AF_UNIX)
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        # By its folder's descriptor: a socket's address has 107 bytes at most, and a user's folders may be deep.
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
 
 
 class Server:
@@ -72,7 +84,6 @@ class Server:
 
     def __init__(self, app: Any, sockets: Sequence[socket.socket], *, relayed: bool = False) -> None:
         self._sockets = list(sockets)
-        self._paths = [Path(bound.getsockname()) for bound in sockets if bound.family == socket.AF_UNIX]
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -112,8 +123,8 @@ class Server:
             self._thread.join()
         for bound in self._sockets:
             bound.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+            if isinstance(bound, FileSocket):
+                bound.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         self.start()

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from parity.aws.endpoint import Api
 from parity.aws.metadata import Metadata
 from parity.aws.others import Others
-from parity.aws.server import Server, unix_socket
+from parity.aws.server import FileSocket, Server
 from parity.model.scaling.region import Answer
 from parity.model.scaling.state import State
 from parity.run.scaled import ScaledGroup
@@ -69,7 +69,7 @@ class Wire:
             (Api(region, self._others), relay.ENDPOINT_SOCKET),
             (Metadata(region, self._which), relay.METADATA_SOCKET),
         ):
-            self._left.enter_context(Server(app, [unix_socket(folder / socket)], relayed=True))
+            self._left.enter_context(Server(app, [FileSocket(folder / socket)], relayed=True))
         container = relay.make_relay(
             image=self._tools,
             name=self._name,

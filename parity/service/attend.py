@@ -18,7 +18,7 @@ from parity.aws.journal import Journal
 from parity.aws.metadata import Metadata
 from parity.aws.notifier import Notifier
 from parity.aws.others import Others
-from parity.aws.server import Server, loopback_socket, unix_socket
+from parity.aws.server import FileSocket, Server, loopback_socket
 from parity.errors import ParityError
 from parity.model.scaling.balancing.health_checks import HealthCheck, health_check_of
 from parity.model.scaling.balancing.routing import Routing, routing_of
@@ -176,9 +176,9 @@ class Attendant:
         port = last_port(self._folder) or self._given.port
         self._server = Server(self._own, [loopback_socket(port)])
         sockets = self._folder / "sockets"
-        inside = Server(self._own, [unix_socket(sockets / relay.ENDPOINT_SOCKET)], relayed=True)
+        inside = Server(self._own, [FileSocket(sockets / relay.ENDPOINT_SOCKET)], relayed=True)
         told = Metadata(controller, instances.at)
-        metadata = Server(told, [unix_socket(sockets / relay.METADATA_SOCKET)], relayed=True)
+        metadata = Server(told, [FileSocket(sockets / relay.METADATA_SOCKET)], relayed=True)
         for server in (self._server, inside, metadata):
             server.start()
             self._left.callback(server.stop)

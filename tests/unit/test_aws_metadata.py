@@ -15,7 +15,7 @@ from parity.aws.clock import Clock
 from parity.aws.controller import Controller
 from parity.aws.fleet import PaperFleet
 from parity.aws.metadata import Metadata, target_lifecycle_state
-from parity.aws.server import Server, loopback_socket, source_of, unix_socket
+from parity.aws.server import FileSocket, Server, loopback_socket, source_of
 from parity.model.scaling.api import Region
 from parity.model.scaling.state import Group, Instance, LaunchSource, Member, State, WarmPool, Zone
 
@@ -58,7 +58,7 @@ def service(tmp_path, **more):
         connection.close()
         return reply.status, content
 
-    with Server(app, [unix_socket(at)], relayed=True):
+    with Server(app, [FileSocket(at)], relayed=True):
         yield ask
     assert not at.exists()
 
@@ -79,6 +79,17 @@ TOLD = {
     "user-data": "#!/bin/sh\necho ä\n",
     "": "meta-data\ndynamic\nuser-data",
 }
+
+
+def test_a_socket_may_lie_as_deep_as_its_user_likes(tmp_path, monkeypatch):
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    (folder / "socket").write_text("left by an earlier process")
+    with FileSocket(folder / "socket") as bound:
+        bound.listen()
+        monkeypatch.chdir(folder)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect("socket")
 
 
 def test_what_an_instance_is_told(tmp_path):
