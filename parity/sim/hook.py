@@ -8,8 +8,8 @@ from parity.model.settings import WorkerModel
 from parity.model.worker import Worker
 from parity.sim.engine import Engine
 
-#: Real: an instance asks the metadata service each second. Ours: it does so half a second, at once, or a second after it
-#: was held. Source: compose/images/app/hook.py.
+#: Real: an instance asks the metadata service each second. Ours: it does so half a second after it was held, at once,
+#: or a second after. Source: compose/images/app/hook.py.
 _POLLS_US = (500_000, 0, 1_000_000)
 #: Real: 5 to 100 ms from a request to its answer, through a relay. Ours: 50 ms. Source: runs on containers.
 _CALL_US = 50_000
