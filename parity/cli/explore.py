@@ -69,6 +69,9 @@ def _check_claimed(name: str, space: Space) -> None:
     deploys = space.group.deploys if space.group else ()
     if name == "on_revision" and not deploys:
         raise SourceError(f"{name} is claimed where a deploy is tried: x-parity has no `deploy`", file=space.stack)
+    if name == "drained_before_termination" and (not space.group or space.settings.worker.in_hook == "ignore"):
+        message = f"{name} is claimed where workers finish in their group's terminate hook: nothing says that these do"
+        raise SourceError(message, file=space.stack)
     if name == "logs_archived" and not (space.group and space.group.archives):
         raise SourceError(f"{name} is claimed where logs are archived: x-parity has no `log.archive`", file=space.stack)
 

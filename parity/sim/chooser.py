@@ -51,8 +51,15 @@ class Chooser:
         self.choices.append(0)
         return self._draws.integer(0, 1) > 0
 
-    def mask(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        """A swarm's mask: each option is in it or not."""
+    def mask(self, options: tuple[str, ...], fewer: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """A swarm's mask: each option is in it or not.
+
+        Args:
+            options: What there is.
+            fewer: Some of them that are worth trying by themselves: every other mask is of those.
+        """
+        if fewer and self._draws.integer(0, 1):
+            options = fewer
         return tuple(option for option in options if not self._draws.integer(0, 1)) or options
 
     def one_of_masked(self, options: tuple[str, ...], mask: tuple[str, ...]) -> str:

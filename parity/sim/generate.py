@@ -116,8 +116,7 @@ def _bursts(steps: Sequence[Step]) -> int:
 
 def _longest_s(settings: dict[str, SettingValue], space: Space) -> float:
     """How long a worker is busy with one job at most."""
-    worker = space.settings_of(Scenario(name=NAME, about=_ABOUT, settings=settings)).worker
-    return worker.job_duration[1] + worker.acknowledge_delay
+    return grouped.busy_s(space.settings_of(Scenario(name=NAME, about=_ABOUT, settings=settings)).worker)
 
 
 def _crashes(steps: Sequence[Step], space: Space) -> int:
@@ -135,13 +134,13 @@ def can_be_the_same(kind: str, before: Sequence[Step]) -> bool:
 
 def _scenario(chooser: Chooser, space: Space) -> Scenario:
     masked = bool(space.kinds) and chooser.is_masked()
-    has_group = space.group is not None and chooser.rarely(grouped.ONE_IN)
+    has_group = space.group is not None and chooser.rarely(grouped.one_in(space))
     kinds = (*space.kinds, *(space.group.kinds if space.group is not None and has_group else ()))
-    mask = chooser.mask(kinds) if masked else kinds
-    section = chooser.part(lambda: grouped.draw_section(chooser)) if has_group else None
+    mask = chooser.mask(kinds, grouped.undisturbed(kinds, space) if has_group else ()) if masked else kinds
     settings = _settings(chooser, space)
-    jobs_max = _jobs_max(settings, space)
-    jobs = min(chooser.one_of(JOBS), jobs_max)
+    longest_s = _longest_s(settings, space)
+    section = chooser.part(lambda: grouped.draw_section(chooser, space, busy_s=longest_s)) if has_group else None
+    jobs = min(chooser.one_of(JOBS), _jobs_max(longest_s))
     workload = Workload(
         jobs=exactly(jobs),
         rate=chooser.one_of((*RATES, *(jobs / seconds for seconds in SUBMITTING_S))),
@@ -153,7 +152,7 @@ def _scenario(chooser: Chooser, space: Space) -> Scenario:
     if space.policies and (policy := chooser.one_of((None, *space.policies))):
         # What mirrors a queue usually does so from the start.
         steps.append(Step.model_validate({"set_policy": policy}))
-    all_jobs_max = int(_ALL_WORK_S_MAX / max(_longest_s(settings, space), 0.001))
+    all_jobs_max = int(_ALL_WORK_S_MAX / max(longest_s, 0.001))
     maker = _StepMaker(
         chooser, space, steps, section=section, jobs=workload.jobs.value, jobs_max=all_jobs_max, workers=workers
     )
@@ -163,7 +162,7 @@ def _scenario(chooser: Chooser, space: Space) -> Scenario:
         steps.append(_begin_work(chooser, own, is_first=not steps))
     if grouped.is_suspended(steps):
         steps.append(grouped.resume(_later(chooser.one_of(GAPS), is_first=False)))
-    return Scenario(
+    scenario = Scenario(
         name=NAME,
         about=_ABOUT,
         stacks=(OnStack(stack=space.stack),),
@@ -172,8 +171,8 @@ def _scenario(chooser: Chooser, space: Space) -> Scenario:
         settings=settings,
         workload=workload,
         steps=tuple(steps),
-        properties=grouped.claims(space, section, steps),
     )
+    return grouped.claimed(scenario, space)
 
 
 def _settings(chooser: Chooser, space: Space) -> dict[str, SettingValue]:
@@ -184,8 +183,7 @@ def _settings(chooser: Chooser, space: Space) -> dict[str, SettingValue]:
     return {name: value for name, value in chosen.items() if value != space.searchable[name][0]}
 
 
-def _jobs_max(settings: dict[str, SettingValue], space: Space) -> int:
-    longest_s = _longest_s(settings, space)
+def _jobs_max(longest_s: float) -> int:
     return max([jobs for jobs in JOBS if jobs * longest_s <= _WORK_S_MAX], default=JOBS[0])
 
 

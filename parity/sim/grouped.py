@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from parity.model.settings import WorkerModel
 from parity.scenario.group import Call, GroupSection
 from parity.scenario.properties import GROUP_PROPERTIES, Properties
 from parity.scenario.ranges import SecondsRange
 from parity.scenario.scenario import Scenario
-from parity.scenario.steps import SAME, WORKERS, ZONES, EventCount, Step
+from parity.scenario.steps import KINDS, SAME, WORKERS, ZONES, EventCount, Step
 from parity.sim.chooser import Chooser, exactly
 from parity.sim.space import Space
 
-#: One run in so many has a group.
-ONE_IN = 4
+#: One run in so many has a group; more where the stack has something that only a group can bring to light.
+ONE_IN, ONE_IN_WHERE_IT_MATTERS = 4, 2
 #: Sizes to set, and of groups at the start, the default of scenario files first.
 SIZES = (1, 2, 3, 4, 6, 10)
 DESIRED = (3, 1, 2, 4, 6)
@@ -28,6 +30,9 @@ _POLICY_PACE_MIN = 60.0
 #: A hook holds an instance for so long, in seconds of the run, but for AWS's least time-out.
 _HOOK_S = 3.0
 _HEARTBEAT_MIN = 30
+#: Where workers finish in the terminate hook it holds them for so much longer than they need for the job in hand. An
+#: agent finds out within a second that they are held, and tells the hook to go on; on a busy machine later.
+_NOTICED_S = 5.0
 #: Who tries again to launch does so ever later: after so much trouble work would be left when the drain ends.
 _FAILING_MS_MAX = 30_000
 #: From a change of the numbers until they agree again, where nothing is in the way: 1 to 3 s, and on a busy machine
@@ -46,32 +51,67 @@ CLAIMED = (*GROUP_PROPERTIES, "connections_under_limit")
 _ADJUST = frozenset({"Launch", "Terminate"})
 
 
-def draw_section(chooser: Chooser) -> GroupSection:
-    """A group: sizes, zones, pace, hooks, a policy."""
-    max_size = chooser.one_of(MAXES)
+def one_in(space: Space) -> int:
+    """One run in how many of a space has a group."""
+    assert space.group is not None
+    matters = (
+        space.group.archives
+        or "discover" in space.group.deploys
+        or space.settings.worker.in_hook != "ignore"
+        or space.room <= max(SIZES)
+    )
+    return ONE_IN_WHERE_IT_MATTERS if matters else ONE_IN
+
+
+def undisturbed(kinds: tuple[str, ...], space: Space) -> tuple[str, ...]:
+    """The kinds of steps among which a worker can finish in its terminate hook, where it is meant to; else none."""
+    if space.settings.worker.in_hook == "ignore":
+        return ()
+    return tuple(kind for kind in kinds if kind not in KINDS or not KINDS[kind].fault)
+
+
+def _more_of_those_beyond(sizes: tuple[int, ...], space: Space) -> tuple[int, ...]:
+    """Sizes to choose from: about every other choice is one that leaves the database no connection, if any is."""
+    beyond = tuple(size for size in sizes if size >= space.room)
+    return (*sizes, *(beyond * (len(sizes) // len(beyond)))) if beyond else sizes
+
+
+def draw_section(chooser: Chooser, space: Space, *, busy_s: float) -> GroupSection:
+    """A group: sizes, zones, pace, hooks, a policy.
+
+    Args:
+        chooser: Makes the choices.
+        space: What may be done.
+        busy_s: How long a worker is busy with one job at most.
+    """
+    max_size = chooser.one_of(_more_of_those_beyond(MAXES, space))
     desired = chooser.one_of(tuple(size for size in DESIRED if size <= max_size))
     min_size = chooser.one_of(tuple(dict.fromkeys((1, desired))))
     zones = chooser.one_of(ZONE_COUNTS)
     pace = chooser.one_of(PACES)
-    setup = [
-        *(_hook(name, leaving=leaving, pace=pace) for name, leaving in HOOKS.items() if chooser.one_of((False, True))),
-        *((POLICY,) if pace >= _POLICY_PACE_MIN and chooser.one_of((False, True)) else ()),
-    ]
+    finishes = space.settings.worker.in_hook != "ignore"
+    setup: list[Call] = []
+    # Where workers finish in the terminate hook it is tried more often, and is long enough.
+    if chooser.one_of((False, True, True) if finishes else (False, True)):
+        setup.append(_hook("drain", _TERMINATING, holds_s=busy_s + _NOTICED_S if finishes else _HOOK_S, pace=pace))
+    if chooser.one_of((False, True)):
+        setup.append(_hook("warm-up", _LAUNCHING, holds_s=_HOOK_S, pace=pace))
+    if pace >= _POLICY_PACE_MIN and chooser.one_of((False, True)):
+        setup.append(POLICY)
     return GroupSection(
         min_size=min_size, max_size=max_size, desired=desired, zones=zones, pace=pace, setup=tuple(setup)
     )
 
 
-#: By name, and whether it is for those that leave.
-HOOKS = {"drain": True, "warm-up": False}
+_LAUNCHING, _TERMINATING = "autoscaling:EC2_INSTANCE_LAUNCHING", "autoscaling:EC2_INSTANCE_TERMINATING"
 
 
-def _hook(name: str, *, leaving: bool, pace: float) -> Call:
+def _hook(name: str, transition: str, *, holds_s: float, pace: float) -> Call:
     """A hook that goes on by itself when its time is over."""
     request = {
         "LifecycleHookName": name,
-        "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{'TERMINATING' if leaving else 'LAUNCHING'}",
-        "HeartbeatTimeout": max(_HEARTBEAT_MIN, round(_HOOK_S * pace)),
+        "LifecycleTransition": transition,
+        "HeartbeatTimeout": max(_HEARTBEAT_MIN, math.ceil(holds_s * pace)),
         "DefaultResult": "CONTINUE",
     }
     return Call(call="PutLifecycleHook", request=request)
@@ -110,6 +150,7 @@ class GroupSteps:
     def __init__(self, chooser: Chooser, space: Space, section: GroupSection, before: list[Step]) -> None:
         assert space.group is not None
         self._chooser = chooser
+        self._space = space
         self._group = space.group
         self._section = section
         self._before = before
@@ -149,7 +190,8 @@ class GroupSteps:
     def sizes(self) -> tuple[int, ...]:
         """Sizes to set that are within the group's bounds, whenever others steps take their part of it."""
         low = self._section.min_size + sum(map(_shrinks, self._before))
-        return tuple(size for size in SIZES if low <= size <= self._section.max_size)
+        sizes = tuple(size for size in SIZES if low <= size <= self._section.max_size)
+        return _more_of_those_beyond(sizes, self._space)
 
     def lasting(self, options: Sequence[SecondsRange]) -> tuple[SecondsRange, ...]:
         """How long launches may fail, of some durations."""
@@ -230,14 +272,9 @@ def _failing_ms(steps: Sequence[Step]) -> int:
 # What is claimed.
 
 
-def claims(space: Space, section: GroupSection | None, steps: Sequence[Step]) -> Properties:
-    """What is claimed of a scenario: with a group that it does as it should, where the steps let it.
-
-    Args:
-        space: What the scenario is of.
-        section: Its group; None where it has none.
-        steps: All of them.
-    """
+def _claims(space: Space, scenario: Scenario) -> Properties:
+    """What is claimed of a scenario: with a group that it does as it should, where the steps let it."""
+    section, steps = scenario.group, scenario.steps
     if section is None:
         return space.properties if space.claims_more else without_a_group(space.properties)
     if not space.claims_more or space.group is None:
@@ -247,6 +284,7 @@ def claims(space: Space, section: GroupSection | None, steps: Sequence[Step]) ->
         "capacity_converges_within": _converges_s(section, steps) if adjusts else None,
         "capacity_in_bounds": True,
         "activities_match": True,
+        "drained_before_termination": _can_drain(section, steps, space.settings_of(scenario).worker),
         "on_revision": any(step.how for step in steps),
         # A step that takes all of them is seen to do so on containers.
         "connections_under_limit": all(step.kind != "exhaust_connections" for step in steps),
@@ -257,13 +295,35 @@ def claims(space: Space, section: GroupSection | None, steps: Sequence[Step]) ->
 
 def claimed(scenario: Scenario, space: Space) -> Scenario:
     """The scenario with what is claimed of it as it is now."""
-    return scenario.model_copy(update={"properties": claims(space, scenario.group, scenario.steps)})
+    return scenario.model_copy(update={"properties": _claims(space, scenario)})
 
 
 def without_a_group(properties: Properties) -> Properties:
     """What is left of claims where there is no group."""
     nothing = Properties()
     return properties.model_copy(update={name: getattr(nothing, name) for name in GROUP_PROPERTIES})
+
+
+def busy_s(worker: WorkerModel) -> float:
+    """How long a worker is busy with one job at most."""
+    return worker.job_duration[1] + worker.acknowledge_delay
+
+
+def _can_drain(section: GroupSection, steps: Sequence[Step], worker: WorkerModel) -> bool:
+    """Whether workers are meant to finish in the terminate hook, have time to, and nothing but the group ends them."""
+    needed_s = busy_s(worker) + _NOTICED_S
+    hooks = {
+        call.request["LifecycleTransition"]: call.request["HeartbeatTimeout"] / section.pace
+        for call in section.setup
+        if call.call == "PutLifecycleHook"
+    }
+    return (
+        worker.in_hook != "ignore"
+        and hooks.get(_TERMINATING, 0.0) >= needed_s
+        # Who works already while it waits in a launch hook is terminated without the other.
+        and _LAUNCHING not in hooks
+        and not any(KINDS[step.kind].fault for step in steps)
+    )
 
 
 def _held_s(steps: Sequence[Step]) -> float:

@@ -8,8 +8,9 @@ from parity.model.settings import WorkerModel
 from parity.model.worker import Worker
 from parity.sim.engine import Engine
 
-#: Real: an instance asks the metadata service each second. Ours: half of that. Source: compose/images/app/hook.py.
-_POLL_US = 500_000
+#: Real: an instance asks the metadata service each second. Ours: it does so half a second after it was held, at once,
+#: or a second after. Source: compose/images/app/hook.py.
+_POLLS_US = (500_000, 0, 1_000_000)
 #: Real: 5 to 100 ms from a request to its answer, through a relay. Ours: 50 ms. Source: runs on containers.
 _CALL_US = 50_000
 #: What SIGKILL leaves no time for.
@@ -43,7 +44,8 @@ class TerminateHook:
     def hold(self, worker: str) -> None:
         """A worker's instance waits in its hook from now on."""
         if self._how != "ignore":
-            self._engine.later(self._worker(worker), _POLL_US, self._notice, worker)
+            poll_us = _POLLS_US[self._engine.integer(0, 2)]
+            self._engine.later(self._worker(worker), poll_us, self._notice, worker)
 
     def drained(self, worker: str, exit_code: int) -> bool:
         """A worker's process ended; returns whether that was for its hook. Its instance is still there then."""

@@ -81,6 +81,7 @@ class _Attempts:
         self._wanted = wanted
         self._until = until
         self._progress = progress
+        self._robust: dict[str, bool] = {}
         self.runs = 0
 
     def check(self) -> None:
@@ -115,7 +116,12 @@ class _Attempts:
 
     def fails_robustly(self, scenario: Scenario) -> bool:
         """Whether it does with the benign choices inside the models, and with those of all jitters."""
-        return self.fails(scenario, Tape()) and all(self.fails(scenario, Tape(seed=seed)) for seed in _JITTERS)
+        # Many choices make the same scenario, and Hypothesis asks for what it takes once more.
+        key = scenario.model_dump_json()
+        if key not in self._robust:
+            benign = self.fails(scenario, Tape())
+            self._robust[key] = benign and all(self.fails(scenario, Tape(seed=seed)) for seed in _JITTERS)
+        return self._robust[key]
 
 
 def shrink(

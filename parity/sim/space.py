@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from parity.model.constants import OWN_CONNECTIONS
 from parity.model.settings import ModelSettings
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
@@ -127,6 +128,12 @@ class Space:
     def shapes(self) -> tuple[str, ...]:
         """Ways to part this many nodes."""
         return tuple(shape for shape in ("halves", "majorities-ring") if self.settings.nodes >= _NODES_MIN[shape])
+
+    @property
+    def room(self) -> int:
+        """How many workers, each with a connection of its own, leave the database none."""
+        database = self.settings.database
+        return database.max_connections - database.reserved_connections - OWN_CONNECTIONS
 
     def settings_of(self, scenario: Scenario) -> ModelSettings:
         """What stands for the stack under a scenario."""

@@ -124,6 +124,10 @@ class TestExplore:
         [
             (["--property", "no_job_lots"], "did you mean 'no_job_lost'?"),
             (["--property", "redelivered_within"], "redelivered_within needs a bound"),
+            (
+                ["--property", "drained_before_termination"],
+                "claimed where workers finish in their group's terminate hook",
+            ),
             (["--property", "logs_archived"], "logs_archived is claimed where logs are archived: x-parity has no"),
             (["--for", "long"], "expected a duration such as 250ms, 3s or 2m"),
             (["--stack", "compose/rabitmq"], "did you mean 'compose/rabbitmq'?"),

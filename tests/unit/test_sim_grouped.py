@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sim_toy import QUORUM, SEARCHABLE, Toy
 
 from parity.check import judge
-from parity.model.settings import WorkerModel
+from parity.model.settings import DatabaseModel, ModelSettings, WorkerModel
 from parity.scenario.group import GroupSection
 from parity.scenario.properties import GROUP_PROPERTIES, Properties
 from parity.scenario.scenario import Scenario, read_scenario
 from parity.scenario.source import Source
-from parity.scenario.steps import Step
+from parity.scenario.steps import KINDS, Step
 from parity.sim.failure import readable_yaml
 from parity.sim.generate import STEPS_MAX, generate, generate_unmasked, is_fair
 from parity.sim.grouped import PACES, claimed
@@ -47,8 +47,62 @@ def by_hand(*steps: dict[str, object], **group: object) -> Scenario:
     return Scenario.model_validate({"name": "x", "about": "By hand.", "group": group, "steps": list(steps)})
 
 
-def test_one_run_in_four_has_a_group(grouped: list[Scenario]):
-    assert RUNS / 5 < len(grouped) < RUNS / 3
+FEW = QUORUM.model_copy(update={"database": DatabaseModel(max_connections=12, reserved_connections=0)})
+HOOK = {
+    "LifecycleHookName": "drain",
+    "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+    "HeartbeatTimeout": 90,
+}
+LAUNCH = {**HOOK, "LifecycleHookName": "warm-up", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
+DRAINS = QUORUM.model_copy(update={"worker": WorkerModel(on_terminate="drain", job_duration=(4, 4), stop_grace=1)})
+
+
+def drawn(settings: ModelSettings, group: GroupSpace) -> list[Scenario]:
+    space = make_space("x", settings, group=group)
+    return [generate(Tape(seed=seed), space) for seed in range(RUNS)]
+
+
+def test_one_run_in_four_has_a_group():
+    count = sum(scenario.group is not None for scenario in drawn(QUORUM, GroupSpace(deploys=("refresh",))))
+    assert RUNS / 5 < count < RUNS / 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "group"),
+    [
+        (QUORUM, GroupSpace(deploys=("discover",))),
+        (QUORUM, GroupSpace(archives=True)),
+        (DRAINS, GroupSpace()),
+        (FEW, GroupSpace()),
+    ],
+    ids=["deploys", "archives", "drains", "few connections"],
+)
+def test_every_other_run_has_one_where_only_a_group_can_bring_something_to_light(settings, group):
+    count = sum(scenario.group is not None for scenario in drawn(settings, group))
+    assert RUNS * 0.45 < count < RUNS * 0.55
+
+
+def test_sizes_beyond_the_database_s_room_come_up_more_often():
+    assert make_space("x", FEW).room == 10
+
+    def share(settings: ModelSettings) -> float:
+        scenarios = drawn(settings, GroupSpace())
+        calls = [
+            step.request or {} for one in scenarios for step in one.steps if step.operation == "SetDesiredCapacity"
+        ]
+        return sum(request["DesiredCapacity"] == 10 for request in calls) / len(calls)
+
+    assert share(QUORUM) < 0.15
+    assert share(FEW) > 0.3
+
+
+def test_where_workers_finish_in_the_hook_some_runs_let_them():
+    """A swarm of its own: no faults. Their hooks are as long as is claimed."""
+    scenarios = [scenario for scenario in drawn(DRAINS, GroupSpace()) if scenario.properties.drained_before_termination]
+    assert len(scenarios) > RUNS / 25
+    for scenario in scenarios:
+        assert not any(KINDS[step.kind].fault for step in scenario.steps)
+    assert not any(one.properties.drained_before_termination for one in drawn(QUORUM, GroupSpace()))
 
 
 def test_a_space_without_groups_draws_what_it_always_did():
@@ -161,6 +215,26 @@ class TestClaims:
         # What stands still for so long has its lines that late, and is that late itself.
         paused = self.of({"pause": "any worker", "for": "8s"})
         assert (paused.logs_archived, paused.capacity_converges_within) == (13, 46)
+
+    @pytest.mark.parametrize(
+        ("settings", "pace", "setup", "steps", "expected"),
+        [
+            (DRAINS, 10, [HOOK], [], True),
+            (DRAINS, 10, [HOOK], [{"scale": 1}, {"deploy": "refresh", "revision": "two"}], True),
+            (QUORUM, 10, [HOOK], [], False),
+            (DRAINS, 10, [], [], False),
+            # A job takes 4 s, and who is to know of the hook 5.
+            (DRAINS, 20, [HOOK], [], False),
+            (DRAINS, 10, [HOOK, LAUNCH], [], False),
+            (DRAINS, 10, [HOOK], [{"scale": 1}, {"pause": "database", "for": "1s", "after": "1s"}], False),
+        ],
+        ids=["drains", "calls", "knows of no hook", "no hook", "brief hook", "launch hook", "fault"],
+    )
+    def test_jobs_are_finished_where_nothing_is_in_the_way(self, settings, pace, setup, steps, expected):
+        space = make_space("compose/rabbitmq", settings, group=GROUPS)
+        calls = [{"call": "PutLifecycleHook", "request": request} for request in setup]
+        scenario = claimed(by_hand(*steps, pace=pace, setup=calls), space)
+        assert scenario.properties.drained_before_termination is expected
 
     def test_a_user_s_own_claims_are_left_alone(self):
         space = make_space("x", QUORUM, group=GROUPS, properties=Properties(activities_match=True))
