@@ -125,15 +125,17 @@ class Ledger:
                         del holders[job]
                         if job in orphans:
                             custody.acknowledged(job, event.worker)
+                    else:
+                        self.terminations.acknowledged(job, event.worker)
                 elif event.point == "rejected" and holders.get(event.job) == event.worker:
                     del holders[event.job]
             elif kind is Delivery:
                 job = event.job
                 worker = event.worker
                 accounts[job] = account = accounts[job] + DELIVERED
-                holders[job] = worker
                 if account >= _DELIVERED_TWICE:
-                    custody.redelivered(job, event.t_us)
+                    self._again(event)
+                holders[job] = worker
                 if gone and worker in gone:
                     custody.orphans[job] = event.t_us
             elif kind is Effect:
@@ -211,6 +213,13 @@ class Ledger:
         if event.phase == "drain":
             bound_us = self._drained_within_us
             self._late_from_us = event.t_us + bound_us if bound_us is not None else event.deadline_us or NEVER_US
+
+    def _again(self, event: Delivery) -> None:
+        """A job is delivered again; whoever has it still has it in the custody."""
+        self.custody.redelivered(event.job, event.t_us)
+        holder = self.custody.holders.get(event.job, "")
+        if holder != event.worker:
+            self.terminations.redelivered(event.job, holder)
 
     def _fault(self, event: Fault) -> None:
         self.fault_phases[event.fault, event.phase] += 1

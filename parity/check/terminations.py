@@ -31,12 +31,17 @@ class Terminations:
         #: Which jobs each instance that was terminated had in hand at its end.
         self.ended_with: dict[str, set[int]] = {}
         self._out: set[str] = set()
+        #: Instances that were told to stop, and the jobs that others got which these had in hand.
+        self._stopping: set[str] = set()
+        self._taken: dict[str, set[int]] = {}
 
     def lifecycle(self, event: Lifecycle) -> None:
         """An instance's lifecycle state changed."""
         leaving = event.state.startswith("Terminating") and event.instance not in self._out
         if leaving and event.instance not in self.began_with:
             self.began_with[event.instance] = len(self._custody.held_by(event.instance))
+        if leaving and event.state != "Terminating:Wait":
+            self._stopping.add(event.instance)
 
     def fault(self, event: Fault) -> None:
         """A fault moved on."""
@@ -49,7 +54,17 @@ class Terminations:
             self.ended_with[event.instance] = self._custody.held_by(event.instance)
         self._out.add(event.instance)
 
+    def redelivered(self, job: int, holder: str) -> None:
+        """A job that an instance had was delivered again: a broker may be sooner than the word of the end."""
+        if holder in self._stopping and holder not in self._out:
+            self._taken.setdefault(holder, set()).add(job)
+
+    def acknowledged(self, job: int, instance: str) -> None:
+        """An instance acknowledged a job that another has by now."""
+        self._taken.get(instance, set()).discard(job)
+
     def interrupted(self, instance: str) -> set[int]:
         """The jobs that an instance's termination took from it; what it acknowledged after all is none of them."""
         after = self._custody.acknowledged_after
-        return {job for job in self.ended_with[instance] if (job, instance) not in after}
+        had = self.ended_with[instance] | self._taken.get(instance, set())
+        return {job for job in had if (job, instance) not in after}

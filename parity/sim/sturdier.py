@@ -9,12 +9,15 @@ from parity.scenario.scenario import Scenario, Workload
 from parity.scenario.steps import Step
 from parity.sim.generate import JOBS, LASTS, SUBMITTING_S
 
+#: Before a step that has no moment of its own: long enough for the jobs before it to be where they go, and for a
+#: fault to have been applied.
+_PAUSE = SecondsRange(low_ms=500, high_ms=500)
 #: What lasts or waits for so long does so for a heartbeat or for nodes to give each other up, and may do so for longer.
 _LONG_MS_MIN = 5000
 
 
 def sturdier(scenario: Scenario) -> Iterator[Scenario]:
-    """The scenario with longer durations, and with jobs submitted for longer: what was close is so no more.
+    """The scenario with longer durations, more time to submit, and pauses: what was close is so no more.
 
     Args:
         scenario: Drawn; it comes first, as it is.
@@ -24,6 +27,16 @@ def sturdier(scenario: Scenario) -> Iterator[Scenario]:
         longer = scenario if length is None else _lengthened(scenario, length)
         for workload in (scenario.workload, *_longer(scenario.workload)):
             yield longer.model_copy(update={"workload": workload})
+    for index in range(len(scenario.steps)):
+        yield _paused(scenario, index)
+
+
+def _paused(scenario: Scenario, index: int) -> Scenario:
+    """With a pause before a step that has no moment of its own."""
+    steps = list(scenario.steps)
+    if steps[index].at is None and steps[index].after is None:
+        steps[index] = steps[index].model_copy(update={"at" if index == 0 else "after": _PAUSE})
+    return scenario.model_copy(update={"steps": tuple(steps)})
 
 
 def _lengthened(scenario: Scenario, length: SecondsRange) -> Scenario:

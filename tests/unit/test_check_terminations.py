@@ -54,6 +54,28 @@ def test_a_job_that_was_begun_after_the_termination_had():
     assert verdict(in_order(delivered(1, at=6), terminated())) == "violated"
 
 
+def stopped(instance: str = "a", *, at: float = 8) -> list[Event]:
+    return state(instance, "Terminating:Proceed", at)
+
+
+def test_a_job_that_comes_again_before_the_end_of_its_instance_is_told():
+    again = delivered(1, "b", at=9) + acknowledged(1, "b", at=13)
+    said = finding(in_order(delivered(1), stopped(), terminated(), again))
+    assert (said.verdict.value, said.witnesses) == ("violated", (1,))
+    # In its hook an instance is not told to stop: another that has the job by then got it for another reason.
+    assert verdict(in_order(delivered(1), terminated(), again)) == "holds"
+
+
+def test_a_job_that_comes_again_though_it_was_acknowledged():
+    again = delivered(1, "b", at=9) + acknowledged(1, "a", at=9.5)
+    assert verdict(in_order(delivered(1), stopped(), terminated(), again)) == "holds"
+
+
+def test_a_job_that_comes_again_to_the_same():
+    again = delivered(1, at=9) + acknowledged(1, at=9.5)
+    assert verdict(in_order(delivered(1), stopped(), terminated(), again)) == "holds"
+
+
 def test_a_job_that_comes_again_was_interrupted_all_the_same():
     again = delivered(1, "b", at=12) + acknowledged(1, "b", at=13)
     assert verdict(in_order(delivered(1), terminated(), again)) == "violated"

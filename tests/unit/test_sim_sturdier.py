@@ -35,3 +35,11 @@ def test_what_is_close_gets_room():
         (200, 10, 1),
         (200, 5, 2),
     }
+
+
+def test_a_step_without_a_moment_gets_a_pause():
+    made = list(sturdier(CLOSE.model_copy(update={"steps": (CLOSE.steps[2].model_copy(update={"after": None}),) * 2})))
+    moments = {
+        tuple((step.at and step.at.low_ms, step.after and step.after.low_ms) for step in one.steps) for one in made
+    }
+    assert moments == {((None, None), (None, None)), ((500, None), (None, None)), ((None, None), (None, 500))}
