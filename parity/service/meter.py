@@ -11,6 +11,7 @@ from parity.errors import ParityError
 from parity.model.scaling.world import Input
 from parity.service.backlog import Backlog, Depth, measured
 from parity.stack.processor import Processor
+from parity.stack.trouble import Trouble
 
 #: How often queues are looked at; the age of what waits is as exact as this.
 _LOOK_S = 5.0
@@ -45,9 +46,8 @@ class Meter:
         self._instances = instances
         self._tell = tell
         self._period_s = period_s
-        self._say = say
         self._requests = requests
-        self._wrong = ""
+        self._trouble = Trouble(say, wrong="what alarms look at cannot be measured: ", over="it can be measured again")
         self._depths: dict[str, Depth] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -81,10 +81,10 @@ class Meter:
         try:
             self._processor.notice(self._instances())
             self._depths = self._backlog.look(now_s=time.monotonic())
-            self._remark("")
+            self._trouble.found("")
         except ParityError as error:
             self._depths = {}
-            self._remark(str(error))
+            self._trouble.found(str(error))
 
     def _measure(self) -> None:
         for point in self._requests():
@@ -93,9 +93,3 @@ class Meter:
         with contextlib.suppress(ParityError):
             for point in self._processor.measure(self._instances()) + measured(self._depths):
                 self._tell(point)
-
-    def _remark(self, wrong: str) -> None:
-        """Say once what is wrong, and once that it is over."""
-        if bool(wrong) != bool(self._wrong):
-            self._say(f"what alarms look at cannot be measured: {wrong}" if wrong else "it can be measured again")
-        self._wrong = wrong

@@ -159,6 +159,7 @@ class Hunt:
         except ParityError:
             raise
         except Exception as error:
+            # Whatever the models raised: by its number the run can be done again.
             raise SimulationError(f"run {self.seed}/{index} on {self.space.stack} broke off: {error!r}") from error
 
 

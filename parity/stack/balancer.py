@@ -10,6 +10,7 @@ from parity.errors import StackError
 from parity.model.scaling.balancing.routing import Routing
 from parity.model.scaling.world import CutOff, Deregister, Deregistered, Input, Measured, Register, TargetHealth
 from parity.stack.haproxy import Runtime, ServerState
+from parity.stack.trouble import Trouble
 
 #: How often servers are looked at.
 _EVERY_S = 1.0
@@ -68,7 +69,7 @@ class Balancer:
         self._address_of = address_of
         self._routing_of = routing_of
         self._say = say
-        self._wrong = ""
+        self._trouble = Trouble(say, over="the load balancer does what it should again")
         self._unheeded: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._targets: dict[str, _Target] = {}
@@ -140,9 +141,9 @@ class Balancer:
             self._wake.clear()
             try:
                 self.look()
-                self._remark("")
+                self._trouble.found("")
             except StackError as error:
-                self._remark(str(error))
+                self._trouble.found(str(error))
             self._wake.wait(_EVERY_S)
 
     def look(self) -> None:
@@ -233,9 +234,3 @@ class Balancer:
         if target.found is not target.told and target.found is not None:
             target.told = target.found
             self._tell(target.found)
-
-    def _remark(self, wrong: str) -> None:
-        """Say once what is wrong, and once that it is over."""
-        if bool(wrong) != bool(self._wrong):
-            self._say(wrong or "the load balancer does what it should again")
-        self._wrong = wrong
