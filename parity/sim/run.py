@@ -25,23 +25,26 @@ _INPUT_US = 60_000
 _WORKERS_READY_US = 60_000_000
 
 
-def simulate(scenario: Scenario, settings: ModelSettings, draws: Draws, *, steps_max: int = STEPS_MAX) -> Simulation:
+def simulate(
+    scenario: Scenario, settings: ModelSettings, draws: Draws, *, late_us: int = 0, steps_max: int = STEPS_MAX
+) -> Simulation:
     """Run a drawn scenario on the models.
 
     Args:
         scenario: As drawn: no range is left.
         settings: What stands for the stack.
         draws: Every choice of the models; the low end is the benign one.
+        late_us: How much later than its moment every step comes, as on a machine that is slow to apply it.
         steps_max: Events of the engine after which the run is cut off.
 
     Returns:
         The history and what else the run leaves. A run that was cut off has a history without an end.
     """
-    return _SimulatedRun(scenario, settings, draws).execute(steps_max)
+    return _SimulatedRun(scenario, settings, draws, late_us).execute(steps_max)
 
 
 class _SimulatedRun:
-    def __init__(self, scenario: Scenario, settings: ModelSettings, draws: Draws) -> None:
+    def __init__(self, scenario: Scenario, settings: ModelSettings, draws: Draws, late_us: int) -> None:
         self.scenario = scenario
         self.engine = Engine(draws)
         self.observer = Observer(self.engine)
@@ -58,7 +61,7 @@ class _SimulatedRun:
             logs=scenario.properties.logs_archived is not None,
         )
         self.workers = workers if scenario.group is None else scenario.group.desired
-        self.steps = Steps(self.world, scenario, self._submit_many, self._step_over)
+        self.steps = Steps(self.world, scenario, self._submit_many, self._step_over, late_us=late_us)
         self.healed = False
         self._next_producer = 0
         self._workload_done = False

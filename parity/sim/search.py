@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -25,8 +25,6 @@ from parity.sim.simulation import Simulation
 from parity.sim.space import Space
 from parity.sim.tape import Tape
 
-#: Runs a drawn scenario in virtual time; whatever chance decides inside the models comes from the draws.
-Simulate: TypeAlias = Callable[[Scenario, ModelSettings, Draws], Simulation]
 Progress: TypeAlias = Callable[[str], None]
 
 #: One run in so many is done twice: 5 %, as FoundationDB does.
@@ -35,6 +33,20 @@ _TWICE_ONE_IN = 20
 _PORTION_S = 0.3
 _PORTION_FIRST = 8
 _PORTION_MAX = 5000
+
+
+class Simulate(Protocol):
+    """Runs a drawn scenario in virtual time."""
+
+    def __call__(self, scenario: Scenario, settings: ModelSettings, draws: Draws, *, late_us: int = 0) -> Simulation:
+        """Run it.
+
+        Args:
+            scenario: As drawn.
+            settings: What stands for the stack.
+            draws: Where whatever chance decides inside the models comes from.
+            late_us: How much later than its moment every step comes, as on a machine that is slow to apply it.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,9 +239,9 @@ class Canary:
 
     simulate: Simulate
 
-    def __call__(self, scenario: Scenario, settings: ModelSettings, draws: Draws) -> Simulation:
+    def __call__(self, scenario: Scenario, settings: ModelSettings, draws: Draws, *, late_us: int = 0) -> Simulation:
         """The simulation, falsified if there is a step."""
-        simulation = self.simulate(scenario, settings, draws)
+        simulation = self.simulate(scenario, settings, draws, late_us=late_us)
         if not scenario.steps:
             return simulation
         last = simulation.events[-1]

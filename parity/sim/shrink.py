@@ -1,7 +1,8 @@
 """Shrinking: from the run that failed to the simplest scenario that fails.
 
 What is found is to be shown on containers, where nobody chooses the small timings. So a scenario is *robust* if it
-fails whatever they are: with the benign choices inside the models, and with 15 other tapes of them. A robust
+fails whatever they are: with the benign choices inside the models, with 15 other tapes of them, and with a few more
+where steps come half a second late, as on a machine that is slow to apply them. A robust
 scenario is the whole artefact; any other needs its tape. Where the failure found is not robust, the search goes on for
 a while to one of the same property that is, and if there is none to what fails likewise with more room for its timings.
 """
@@ -28,6 +29,9 @@ from parity.sim.tape import Tape
 #: Beside the benign choices a robust scenario fails with these seeds' too. Scenarios are shrunk until their timing fits
 #: just these: with seven of them, partitions were left that lasted 0.1 s longer on containers than it takes to notice.
 _JITTERS = range(1, 16)
+#: And with these seeds' where each step comes so much later than its moment. Real: 0.005 to 0.6 s; see parity/sim/steps.py.
+_LATE_US = 500_000
+_LATE_JITTERS = range(16, 20)
 #: For how many runs the search goes on to a failure that is robust. A number, not a time: it is repeated with the seed.
 _ROBUST_WITHIN_RUNS = 1500
 _TOLD_EVERY = 100
@@ -93,14 +97,14 @@ class _Attempts:
         if time.process_time() > self._until:
             raise _TimeOverError
 
-    def simulation(self, scenario: Scenario, draws: Draws) -> Simulation:
+    def simulation(self, scenario: Scenario, draws: Draws, *, late_us: int = 0) -> Simulation:
         """The run of a scenario."""
         self.runs += 1
         if self.runs % _TOLD_EVERY == 0:
             self._progress(f"shrinking: {self.runs:,} runs")
-        return self.simulate(scenario, self.space.settings_of(scenario), draws)
+        return self.simulate(scenario, self.space.settings_of(scenario), draws, late_us=late_us)
 
-    def fails(self, scenario: Scenario, draws: Draws) -> bool:
+    def fails(self, scenario: Scenario, draws: Draws, *, late_us: int = 0) -> bool:
         """Whether a scenario violates the property.
 
         Raises:
@@ -108,19 +112,23 @@ class _Attempts:
         """
         self.check()
         try:
-            simulation = self.simulation(scenario, draws)
+            simulation = self.simulation(scenario, draws, late_us=late_us)
         # A candidate at which the models break is another failure than the one that is shrunk.
         except Exception:  # noqa: BLE001
             return False
         return self._wanted in violated(simulation, scenario)
 
     def fails_robustly(self, scenario: Scenario) -> bool:
-        """Whether it does with the benign choices inside the models, and with those of all jitters."""
+        """Whether it does with the benign choices inside the models, and with those of all jitters, late ones among them."""
         # Many choices make the same scenario, and Hypothesis asks for what it takes once more.
         key = scenario.model_dump_json()
         if key not in self._robust:
-            benign = self.fails(scenario, Tape())
-            self._robust[key] = benign and all(self.fails(scenario, Tape(seed=seed)) for seed in _JITTERS)
+            self._robust[key] = (
+                self.fails(scenario, Tape())
+                and self.fails(scenario, Tape(), late_us=_LATE_US)
+                and all(self.fails(scenario, Tape(seed=seed)) for seed in _JITTERS)
+                and all(self.fails(scenario, Tape(seed=seed), late_us=_LATE_US) for seed in _LATE_JITTERS)
+            )
         return self._robust[key]
 
 

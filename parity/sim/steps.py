@@ -37,6 +37,7 @@ class Steps:
         scenario: As drawn.
         submit: Hands over so many jobs of a kind.
         on_over: Called when the last step is over and healed.
+        late_us: How much later than its moment every step comes that does not follow another.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Steps:
         scenario: Scenario,
         submit: Callable[[int, str], None],
         on_over: Callable[[], None],
+        *,
+        late_us: int = 0,
     ) -> None:
         self._world = world
         self._engine = world.engine
@@ -52,7 +55,7 @@ class Steps:
         self._steps = scenario.steps
         self._submit = submit
         self._on_over = on_over
-        self._start_us = 0
+        self._late_us = late_us
         self._applied = [False] * len(self._steps)
         self._begun = [False] * len(self._steps)
         self._open = len(self._steps)
@@ -73,18 +76,17 @@ class Steps:
 
     def start(self) -> None:
         """The workload begins, and the steps' time with it."""
-        self._start_us = self._engine.now_us
         for index, step in enumerate(self._steps):
             if isinstance(step.at, SecondsRange):
-                self._engine.after(round(step.at.value_s * 1e6), self._came, index)
+                self._engine.after(self._late_us + round(step.at.value_s * 1e6), self._came, index)
             elif isinstance(step.at, EventCount):
                 if index == 0 or step.at is not None:
                     self._await_event(index, step.at)
             elif index == 0:
-                self._engine.after(0, self._came, index)
+                self._engine.after(self._late_us, self._came, index)
 
     def _await_event(self, index: int, moment: EventCount) -> None:
-        reaction_us = _REACTIONS_US[self._engine.integer(0, 2)]
+        reaction_us = self._late_us + _REACTIONS_US[self._engine.integer(0, 2)]
         self._observer.when(
             moment.event, moment.count.value, lambda: self._engine.after(reaction_us, self._came, index)
         )

@@ -61,20 +61,29 @@ class Toy:
 
     Args:
         bug: `race`: see `is_racy`. `chance`: a kill, if the third choice inside is the unlucky one of four, which is
-            not the benign one. `either`: that, or a pause beside an isolation. `step`: any step. `none`: nothing.
+            not the benign one. `either`: that, or a pause beside an isolation. `soon`: a kill, if no step comes late,
+            or a pause beside an isolation. `step`: any step. `none`: nothing.
         fickle: Whether runs read something that is no choice.
     """
 
     bug: str = "race"
     fickle: bool = False
 
-    def __call__(self, scenario: Scenario, settings: ModelSettings, draws: Draws) -> Simulation:  # noqa: ARG002
+    def __call__(
+        self,
+        scenario: Scenario,
+        settings: ModelSettings,  # noqa: ARG002
+        draws: Draws,
+        *,
+        late_us: int = 0,
+    ) -> Simulation:
         luck = [draws.integer(0, 3) for _ in range(3)]
         kinds = {step.kind for step in scenario.steps}
         is_broken = {
             "race": lambda: is_racy(scenario),
             "chance": lambda: "kill" in kinds and luck[2] == 3,
             "either": lambda: ("kill" in kinds and luck[2] == 3) or ("pause" in kinds and "isolate" in kinds),
+            "soon": lambda: ("kill" in kinds and not late_us) or ("pause" in kinds and "isolate" in kinds),
             "step": lambda: bool(kinds),
             "none": lambda: False,
         }[self.bug]()
