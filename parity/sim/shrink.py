@@ -2,7 +2,7 @@
 
 What is found is to be shown on containers, where nobody chooses the small timings. So a scenario is *robust* if it
 fails whatever they are: with the benign choices inside the models, with 15 other tapes of them, and with a few more
-where steps come half a second late, as on a machine that is slow to apply them. A robust
+where steps come a second late, as on a machine that is slow to apply them. A robust
 scenario is the whole artefact; any other needs its tape. Where the failure found is not robust, the search goes on for
 a while to one of the same property that is, and if there is none to what fails likewise with more room for its timings.
 """
@@ -29,8 +29,9 @@ from parity.sim.tape import Tape
 #: Beside the benign choices a robust scenario fails with these seeds' too. Scenarios are shrunk until their timing fits
 #: just these: with seven of them, partitions were left that lasted 0.1 s longer on containers than it takes to notice.
 _JITTERS = range(1, 16)
-#: And with these seeds' where each step comes so much later than its moment. Real: 0.005 to 0.6 s; see parity/sim/steps.py.
-_LATE_US = 500_000
+#: And with these seeds' where each step comes so much later than its moment. Real: 0.005 to 0.6 s. Ours: more than
+#: that. Why: few jobs are submitted in a second. Source: the histories of 54 runs on containers.
+_LATE_US = 1_000_000
 _LATE_JITTERS = range(16, 20)
 #: For how many runs the search goes on to a failure that is robust. A number, not a time: it is repeated with the seed.
 _ROBUST_WITHIN_RUNS = 1500
@@ -86,6 +87,13 @@ class _Attempts:
         self._until = until
         self._progress = progress
         self._robust: dict[str, bool] = {}
+        #: Seeds of tapes, None for the benign one, and how late steps come.
+        self._timings: list[tuple[int | None, int]] = [
+            (None, 0),
+            (None, _LATE_US),
+            *((seed, 0) for seed in _JITTERS),
+            *((seed, _LATE_US) for seed in _LATE_JITTERS),
+        ]
         self.runs = 0
 
     def check(self) -> None:
@@ -119,17 +127,20 @@ class _Attempts:
         return self._wanted in violated(simulation, scenario)
 
     def fails_robustly(self, scenario: Scenario) -> bool:
-        """Whether it does with the benign choices inside the models, and with those of all jitters, late ones among them."""
+        """Whether it does whatever the choices inside the models are, and where steps come late."""
         # Many choices make the same scenario, and Hypothesis asks for what it takes once more.
         key = scenario.model_dump_json()
         if key not in self._robust:
-            self._robust[key] = (
-                self.fails(scenario, Tape())
-                and self.fails(scenario, Tape(), late_us=_LATE_US)
-                and all(self.fails(scenario, Tape(seed=seed)) for seed in _JITTERS)
-                and all(self.fails(scenario, Tape(seed=seed), late_us=_LATE_US) for seed in _LATE_JITTERS)
-            )
+            withstood = next((one for one in self._timings if not self._fails_with(scenario, *one)), None)
+            if withstood is not None:
+                # What one scenario withstands the next one likely does too.
+                self._timings.remove(withstood)
+                self._timings.insert(0, withstood)
+            self._robust[key] = withstood is None
         return self._robust[key]
+
+    def _fails_with(self, scenario: Scenario, seed: int | None, late_us: int) -> bool:
+        return self.fails(scenario, Tape(seed=seed), late_us=late_us)
 
 
 def shrink(
