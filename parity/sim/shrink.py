@@ -148,7 +148,7 @@ def shrink(
     space: Space,
     simulate: Simulate,
     *,
-    for_s: float = 20.0,
+    for_s: float = 7.0,
     progress: Progress = lambda _: None,
 ) -> Shrunk:
     """Shrink a failure.
