@@ -16,6 +16,7 @@ PROBES = frozenset(
         "a job could not be published in time",
         "a job starved its connection of heartbeats",
         "a job took its worker along",
+        "a leader kept what its channel was never told of",
         "a message exceeded its delivery limit",
         "a message expired",
         "a message that went nowhere was confirmed",
@@ -70,6 +71,7 @@ _ONLY = {
     "quorum": frozenset(
         {
             "a commit is slow",
+            "a leader kept what its channel was never told of",
             "a message was stored whose confirm never came",
             "a publish met a queue without a leader",
             "a quorum queue elected another leader",
