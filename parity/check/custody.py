@@ -13,6 +13,9 @@ class Custody:
     A held job is *orphaned* when its instance exits or an applied fault names the instance. Its next delivery
     ends that, and so does an acknowledgement by the same instance: a graceful stop lets the worker finish,
     and a line of the worker's log may be read after the engine has told of its exit.
+
+    A broker may know of an end sooner than whoever tells of it: a job that is taken from an instance while a fault is
+    being applied to it has waited no longer than since then.
     """
 
     def __init__(self) -> None:
@@ -31,6 +34,16 @@ class Custody:
         #: How often an instance exited, or a fault was applied to anything.
         self.hits = 0
         self._healed: set[str] = set()
+        #: Since when a fault is being applied to an instance.
+        self._aimed_at: dict[str, int] = {}
+
+    def aim(self, instance: str, t_us: int) -> None:
+        """A fault is about to be applied to the instance."""
+        self._aimed_at[instance] = t_us
+
+    def missed(self, instance: str) -> None:
+        """It could not be applied."""
+        self._aimed_at.pop(instance, None)
 
     def hit(self, instance: str, t_us: int) -> None:
         """A fault took the instance away, or the instance exited.
@@ -38,6 +51,7 @@ class Custody:
         A second hit does not start a job's wait anew, unless the first was healed in between: then the
         instance was back with the job, and it is the second hit that took it away.
         """
+        self._aimed_at.pop(instance, None)
         restarts = instance in self._healed
         self._healed.discard(instance)
         for job, holder in self.holders.items():
@@ -48,9 +62,12 @@ class Custody:
         """A fault that named the instance was healed."""
         self._healed.add(instance)
 
-    def redelivered(self, job: int, t_us: int) -> None:
-        """The job was delivered again."""
+    def redelivered(self, job: int, worker: str, t_us: int) -> None:
+        """The job was delivered again, to a worker."""
         since_us = self.orphans.pop(job, None)
+        holder = self.holders.get(job)
+        if since_us is None and holder != worker:
+            since_us = self._aimed_at.get(holder or "")
         if since_us is not None:
             self.waits.append((t_us - since_us, job))
 

@@ -216,7 +216,7 @@ class Ledger:
 
     def _again(self, event: Delivery) -> None:
         """A job is delivered again; whoever has it still has it in the custody."""
-        self.custody.redelivered(event.job, event.t_us)
+        self.custody.redelivered(event.job, event.worker, event.t_us)
         holder = self.custody.holders.get(event.job, "")
         if holder != event.worker:
             self.terminations.redelivered(event.job, holder)
@@ -232,6 +232,12 @@ class Ledger:
         elif event.phase == "healed":
             for name in event.on:
                 self.custody.heal(name)
+        elif event.phase == "applying":
+            for name in event.on:
+                self.custody.aim(name, event.t_us)
+        elif event.phase == "failed":
+            for name in event.on:
+                self.custody.missed(name)
 
     def _of_the_group(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
         """The same until the watch is over."""

@@ -95,6 +95,16 @@ class TestRedeliveredWithin:
     def test_an_instance_the_fault_did_not_name_keeps_its_jobs(self):
         assert redelivered(delivered(0), fault("b"), fault("a", phase="applying")) == ("unknown", 0, ())
 
+    @pytest.mark.parametrize(("at", "verdict"), [(31, ("holds", 0, ())), (45, ("violated", 1, (0,)))])
+    def test_a_broker_may_know_of_an_end_before_the_engine_tells_of_it(self, at, verdict):
+        """A kill is under way, and the job comes again before the exit is seen: it waited since the kill began."""
+        kill = fault("a", phase="applying", at=10)
+        assert redelivered(delivered(0), kill, delivered(0, "b", at=at), exited("a", at=50)) == verdict
+
+    def test_a_fault_that_could_not_be_applied_takes_nothing(self):
+        missed = (fault("a", phase="applying", at=10), fault("a", phase="failed", at=11))
+        assert redelivered(delivered(0), *missed, delivered(0, "b", at=45)) == ("unknown", 0, ())
+
     def test_a_delivery_told_after_the_exit_orphans_its_job(self):
         """The engine's events and the worker's log are two streams."""
         history = (exited("a", at=10), delivered(0, "a", at=10.1), delivered(0, "b", at=45))

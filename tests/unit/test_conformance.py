@@ -482,6 +482,20 @@ def test_an_instance_leaves_the_broker_while_it_is_terminated(states: tuple[str,
     assert broken(held(events)) == (["custody.flag"] if differs else [])
 
 
+@pytest.mark.parametrize(
+    ("shipping", "effects", "broken_rules"),
+    [("none", 1, ["census.kept"]), ("stream", 1, []), ("terminate", 1, []), ("stream", 0, ["census.kept"])],
+)
+def test_last_lines_may_be_lost_on_their_way_through_a_shipper(
+    shipping: str, effects: int, broken_rules: list[str]
+) -> None:
+    """A worker did a job and acknowledged it, and was killed before the process was that passes its lines on."""
+    events = whole(submit(), outcome(), delivery(), EXITED, *[effect()] * effects)
+    settings = settings_of("compose/rabbitmq")
+    worker = settings.worker.model_copy(update={"log_shipping": shipping})
+    assert broken(conformance(events, Contract(settings.model_copy(update={"worker": worker})))) == broken_rules
+
+
 def test_an_acknowledgement_of_long_before_a_death_has_arrived() -> None:
     assert broken(held(whole(*DONE, EXITED, delivery("b", again=True)))) == ["custody.acknowledged"]
 

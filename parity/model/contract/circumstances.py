@@ -110,6 +110,9 @@ class Permissions:
     def _left(self, life: Life, worker: str) -> Iterator[Life]:
         """What becomes of a message whose worker ended."""
         yield life
+        if self._settings.worker.log_shipping != "none" and life.place == "held" and life.holder == worker:
+            # Its lines come through another process, which is killed with it: its last ones may be lost on the way.
+            yield life._replace(place="acknowledged")
         if self._rules.exit_returns:
             yield from self._back(life, worker, "worker")
         elif life.place == "held" and life.holder == worker:
