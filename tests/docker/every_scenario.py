@@ -85,10 +85,10 @@ def is_whole(row: Row) -> None:
 def agree(runs: Runs) -> None:
     """Nothing that timing does not explain differs between the stack and its models."""
     assert {(one["scenario"], one["stack"]) for one in runs.compared} == set(runs.rows)
-    different = {
-        (one["scenario"], one["stack"]): one["differences"] + one["examples"]
+    different = [
+        (runs.rows[one["scenario"], one["stack"]]["run"], one["differences"], one["examples"])
         for one in runs.compared
         if one["differences"]
-    }
+    ]
     # Told in full: what differs on a machine that is gone cannot be looked up.
     assert not different, json.dumps(different, indent=1)
