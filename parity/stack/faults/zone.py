@@ -33,8 +33,10 @@ def lost(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
         proof = healing.enter_context(without_room(step, [], live))
         if subjects:
             all_of_it = step.model_copy(update={"percent": IntRange(low=100, high=100)})
-            healing.callback(live.scaled.impair_later([subject.name for subject in subjects]))
+            # EC2 finds out what is so, and hears that it is over when it is: the cut comes first, both times.
+            reached_again = healing.enter_context(contextlib.ExitStack())
             proof += "; " + healing.enter_context(link.lossy(all_of_it, subjects, live))
+            reached_again.callback(live.scaled.impair_later([subject.name for subject in subjects]))
         yield proof
 
 
