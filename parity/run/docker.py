@@ -91,6 +91,8 @@ class DockerRun:
             self.recorder = Recorder(writer, job_id=self.description.job_id, log=self.description.log)
             self._phase("start")
             namespace = running.enter_context(self.stack.namespace(self.name))
+            for node in namespace.started_on:
+                self.recorder.remark(f"the virtual host was stopped on {node} when it had been made, and was started")
             self.application = running.enter_context(
                 Application(namespace, self.plan, self.scenario, recorder=self.recorder, record=self.record)
             )

@@ -235,7 +235,8 @@ def _make_namespace(stack: Stack, description: Description) -> str:
     if any("{database}" in template for template in templates):
         stack.database.create(NAMESPACE)
     if any("{virtual_host}" in template for template in templates):
-        stack.broker.create_virtual_host(NAMESPACE)
+        for node in stack.broker.create_virtual_host(NAMESPACE):
+            log.warning("the virtual host %s was stopped on %s, and was started", NAMESPACE, node)
         return NAMESPACE
     # It was not told of another, so it uses the broker's own.
     return "/"

@@ -17,9 +17,14 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from parity.errors import EngineError, StackError
 from parity.stack.description import BrokerSection, QueuesSection
-from parity.stack.engine import execute, published_port
+from parity.stack.engine import execute, published_port, wait_for
 
 _TIMEOUT_S = 3.0
+#: How long a node may take to make a virtual host. Real: the API gives the nodes 45 s to start it, and whoever hangs up
+#: before it answers leaves it half made. Ours: more than that. Source: rabbit_vhost:put_vhost, RabbitMQ 3.8 to 3.13.
+_MAKE_S = 60.0
+#: How long a virtual host that was made, or started where it was stopped, may take to run everywhere.
+_RUN_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +90,8 @@ class Broker:
         answers: list[str] = []
         for service in [node] if node else list(self.section.services):
             try:
-                port = self.port(service, self.section.management_port)
-                answer = self._http.request(method, f"http://127.0.0.1:{port}/api/{path}", json=body)
+                answer = self._ask(service, method, path, body)
             except (httpx.HTTPError, EngineError) as error:
-                self._ports.pop((service, self.section.management_port), None)
                 answers.append(f"{service}: {error or type(error).__name__}")
                 continue
             if answer.status_code == httpx.codes.NOT_FOUND:
@@ -96,7 +99,17 @@ class Broker:
             if answer.is_success:
                 return answer.json() if answer.content else None
             answers.append(f"{service}: {answer.status_code} {answer.text[:200]}")
-        raise StackError(f"the broker's management API refused {method} /api/{path}: {'; '.join(answers)}")
+        raise _refused(method, path, answers)
+
+    def _ask(self, service: str, method: str, path: str, body: Any, *, read_s: float = _TIMEOUT_S) -> httpx.Response:
+        """Ask the management API of one node, and look its port up again where it did not answer."""
+        try:
+            port = self.port(service, self.section.management_port)
+            timeout = httpx.Timeout(_TIMEOUT_S, read=read_s)
+            return self._http.request(method, f"http://127.0.0.1:{port}/api/{path}", json=body, timeout=timeout)
+        except (httpx.HTTPError, EngineError):
+            self._ports.pop((service, self.section.management_port), None)
+            raise
 
     def node_states(self) -> dict[str, str]:
         """For each node's service: `running`, `down`, or `partitioned`, as the nodes that answer see it.
@@ -203,12 +216,90 @@ class Broker:
         except pika.exceptions.AMQPError as error:
             raise StackError(f"the queue {queue} does not answer: {error!r}") from error
 
-    def create_virtual_host(self, name: str) -> None:
-        """Make a virtual host where the stack's user may do everything."""
-        quoted = quote(name, safe="")
-        self.request("PUT", f"vhosts/{quoted}", body={})
+    def create_virtual_host(self, name: str) -> list[str]:
+        """Make a virtual host where the stack's user may do everything, and see that it runs on every node that runs.
+
+        One that is there already stays, and is started where it is stopped.
+
+        Returns:
+            Each node where it was stopped and was started, by service name.
+
+        Raises:
+            StackError: It cannot be made, or an attempt at it was cut off.
+            NotReadyError: It does not run everywhere in time; carries its last state on every node.
+        """
+        path = f"vhosts/{quote(name, safe='')}"
+        if self.request("GET", f"{path}?columns=name") is None:
+            self._make_virtual_host(path)
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        self.request("PUT", f"permissions/{quoted}/{quote(self.section.user, safe='')}", body=everything)
+        user = quote(self.section.user, safe="")
+        self.request("PUT", f"permissions/{quote(name, safe='')}/{user}", body=everything)
+        return self._start_where_stopped(name, path)
+
+    def _make_virtual_host(self, path: str) -> None:
+        """Make a virtual host by the first node that does it to the end.
+
+        A node whose client hangs up stops making it where it is: its exchanges are missing, or its supervisor on some
+        nodes or all. The next node takes it for made (204, not 201), and starting it mends only the second.
+
+        Raises:
+            StackError: No node makes it, or one was cut off while it did.
+        """
+        answers: list[str] = []
+        cut_off = False
+        for service in self.section.services:
+            try:
+                answer = self._ask(service, "PUT", path, {}, read_s=_MAKE_S)
+            except httpx.ReadTimeout:
+                answers.append(f"{service}: no answer within {_MAKE_S:.0f} s, and it may be half made")
+                break
+            except (httpx.HTTPError, EngineError) as error:
+                answers.append(f"{service}: {error or type(error).__name__}")
+                cut_off = cut_off or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | EngineError)
+                continue
+            if answer.status_code == httpx.codes.CREATED or (answer.is_success and not cut_off):
+                return
+            answers.append(f"{service}: {answer.status_code} {answer.text[:200] or 'it is there, half made'}")
+        raise _refused("PUT", path, answers)
+
+    def _start_where_stopped(self, name: str, path: str) -> list[str]:
+        """Wait until a virtual host runs on every node that runs; start it once on a node where it is stopped.
+
+        Returns:
+            Each node where it was started, by service name.
+
+        Raises:
+            NotReadyError: It does not run everywhere in time.
+        """
+        refusals: dict[str, str] = {}
+
+        def look() -> tuple[bool | None, str]:
+            try:
+                shown = self.request("GET", f"{path}?disable_stats=true&columns=cluster_state")
+            except StackError as error:
+                return None, str(error)
+            states: dict[str, str] = (shown or {}).get("cluster_state") or {}
+            for node, state in states.items():
+                if state == "stopped" and node not in refusals:
+                    refusals[node] = self._start_virtual_host(path, node)
+            last = [f"{self._service(node)} {state}{refusals.get(node, '')}" for node, state in sorted(states.items())]
+            there = bool(states) and all(state == "running" for state in states.values())
+            return (True if there else None), ", ".join(last) or "it is gone"
+
+        wait_for(f"the virtual host {name} on every node", look, within_s=_RUN_S, every_s=0.1)
+        return [self._service(node) for node, refusal in sorted(refusals.items()) if not refusal]
+
+    def _start_virtual_host(self, path: str, node: str) -> str:
+        """Start a virtual host on a node where it is stopped, as `rabbitmqctl restart_vhost` does.
+
+        Returns:
+            Why it was not started, in brackets; empty where it was.
+        """
+        try:
+            self.request("POST", f"{path}/start/{node}")
+        except StackError as error:
+            return f" ({error})"
+        return ""
 
     def delete_virtual_host(self, name: str) -> None:
         """Remove a virtual host and all that is in it."""
@@ -299,6 +390,10 @@ class Broker:
     def _service(self, node: str) -> str:
         """The service of a node name such as `rabbit@rabbit1`."""
         return node.rpartition("@")[2]
+
+
+def _refused(method: str, path: str, answers: list[str]) -> StackError:
+    return StackError(f"the broker's management API refused {method} /api/{path}: {'; '.join(answers)}")
 
 
 def _exists(connection: pika.BlockingConnection, queue: str) -> bool:

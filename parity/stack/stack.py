@@ -214,13 +214,12 @@ class Stack:
     def namespace(self, name: str) -> Iterator[Namespace]:
         """A fresh virtual host and a database from the template, gone when the block is left."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            for future in [
-                pool.submit(self.broker.create_virtual_host, name),
-                pool.submit(self.database.create, name),
-            ]:
-                future.result()
+            made = pool.submit(self.broker.create_virtual_host, name)
+            copied = pool.submit(self.database.create, name)
+            started_on = tuple(made.result())
+            copied.result()
         try:
-            yield Namespace(stack=self, name=name)
+            yield Namespace(stack=self, name=name, started_on=started_on)
         finally:
             # What a run leaves behind on a stack that is about to go must not hide why the run ended.
             for act in (self.broker.delete_virtual_host, self.database.drop):
@@ -235,10 +234,12 @@ class Namespace:
     Args:
         stack: The stack.
         name: The virtual host and the database, both called so.
+        started_on: The broker's nodes where the virtual host was stopped, and was started.
     """
 
     stack: Stack
     name: str
+    started_on: tuple[str, ...] = ()
 
     def make_container(
         self,
