@@ -207,7 +207,7 @@ class GroupSteps:
             return {"deploy": self._chooser.one_of(self._ways(aside=aside)), "revision": REVISION}
         written: dict[str, Any] = {"call": option}
         if option in _ABOUT_ONE:
-            # A call waits for nobody: only when a job was delivered somebody is sure to hold one.
+            # A call for which nobody comes fails: only when a job was delivered somebody is sure to hold one.
             waits = self._sees_deliveries and not is_suspended(self._before)
             written["whose"] = self._chooser.one_of((ANY, HOLDING) if waits else (ANY,))
             if written["whose"] == ANY:
