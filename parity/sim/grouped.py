@@ -350,7 +350,8 @@ def is_fair(scenario: Scenario, space: Space) -> bool:
     """Whether the group can do its jobs: what is suspended is resumed, what fails ends, and no call must be refused."""
     section, steps = scenario.group, scenario.steps
     if section is None:
-        return all(step.how is None and step.operation is None for step in steps)
+        needed = space.group is not None and space.group.always
+        return not needed and all(step.how is None and step.operation is None for step in steps)
     if space.group is None or not 1 <= section.min_size <= section.desired <= section.max_size:
         return False
     refreshes = any(step.how == "refresh" for step in steps)
