@@ -147,6 +147,10 @@ class WorkerModel(_Section):
         return "drain" if self.log_shipping == "terminate" else self.on_terminate
 
 
+#: What workers do that takes the AWS API: the settings' dotted names, and the value of each with which they do not.
+WITHOUT_AWS = {"worker.log_shipping": "none", "worker.on_terminate": "ignore"}
+
+
 class DatabaseModel(_Section):
     """PostgreSQL: where effects live."""
 

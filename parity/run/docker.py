@@ -19,7 +19,7 @@ from parity.run.application import Application
 from parity.run.deploy import Deploys
 from parity.run.record import Record
 from parity.run.recorder import Recorder
-from parity.run.steps import Steps
+from parity.run.steps import Steps, await_role
 from parity.run.watch import Watch
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
@@ -209,7 +209,8 @@ class DockerRun:
         scaled = self.application.scaled
         assert scaled is not None
         assert step.operation is not None
-        for worker in workers_in_role(step, self._live) or [""]:
+        workers = await_role(step.whose, lambda: workers_in_role(step, self._live)) if step.whose else []
+        for worker in workers or [""]:
             if refused := scaled.call(step.operation, step.request or {}, worker):
                 raise FaultError(refused)
         return step.operation

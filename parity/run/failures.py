@@ -12,6 +12,7 @@ from parity.check.verdict import Verdict
 from parity.errors import SourceError
 from parity.run.draws import SeededDraws
 from parity.run.entry import Entry
+from parity.run.fits import check_fits
 from parity.run.result import Result
 from parity.scenario.scenario import Expectation, OnStack, Scenario, read_scenario
 from parity.scenario.source import Source, load_source
@@ -77,7 +78,7 @@ def read_case(path: Path, *, root: Path, seed: int = 0) -> Case:
         seed: What ranges are drawn with, where the file has any.
 
     Raises:
-        SourceError: There is no such thing, or a file in it is wrong.
+        SourceError: There is no such thing, a file in it is wrong, or the scenario does not fit the stack.
     """
     folder = path.parent if path.name == TAPE else path
     is_folder = folder.is_dir()
@@ -88,10 +89,12 @@ def read_case(path: Path, *, root: Path, seed: int = 0) -> Case:
     scenario = read_scenario(document, name=file.stem)
     tape = read_tape(folder / TAPE) if is_folder and (folder / TAPE).is_file() else None
     on = _stack_of(scenario, tape)
+    files = load_stack(on.stack, root=root)
+    check_fits(scenario, files, document=document)
     return Case(
         path=path,
         scenario=scenario.draw(SeededDraws(seed, scenario.name)),
-        files=load_stack(on.stack, root=root),
+        files=files,
         properties=on.expect.violated,
         tape=tape,
         document=document,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parity.errors import SourceError
+from parity.model.names import value_of
+from parity.model.settings import WITHOUT_AWS
 from parity.scenario.scenario import Scenario
 from parity.scenario.source import Place, Source, joined, nearest
 from parity.scenario.steps import EventCount, Step
 from parity.stack.description import EVENT_NAMES, Description, StackFiles
+from parity.stack.modelled import model_settings
 
 #: How many nodes a step of a kind or shape needs to mean anything.
 _NODES_MIN = {"partition": 2, "majorities-ring": 3, "queue follower": 2}
@@ -26,6 +29,8 @@ def check_fits(scenario: Scenario, files: StackFiles, *, document: Source | None
         SourceError: Lists every such thing with its place and the nearest valid name.
     """
     wrong = [*_settings(scenario, files.description)]
+    if scenario.group is None and files.description.worker.aws:
+        wrong += _agents(scenario, files)
     if scenario.properties.logs_archived is not None:
         wrong += [(("properties", "logs_archived"), message) for message in _archive(files.description)]
     for index, step in enumerate(scenario.steps):
@@ -48,6 +53,31 @@ def _settings(scenario: Scenario, description: Description) -> Iterator[tuple[Pl
             yield ("settings", name), f"no setting {name!r} here{nearest(name, list(known)) or '; there are none'}"
         elif unreadable := known[name].unreadable(value):
             yield ("settings", name), f"{name}: {unreadable}"
+
+
+def _agents(scenario: Scenario, files: StackFiles) -> Iterator[tuple[Place, str]]:
+    """What workers are told to do that takes the AWS API: where there is none, an agent ends at once."""
+    try:
+        own = model_settings(files)
+    except SourceError:
+        # Nobody knows what the workers do. Who needs the models says what is wrong with them.
+        return
+    stands_for = {model: name for name, setting in files.description.settings.items() for model in setting.models}
+    for model, off in WITHOUT_AWS.items():
+        name = stands_for.get(model, "")
+        setting = files.description.settings.get(name)
+        turned = scenario.settings.get(name)
+        value = value_of(own, model)
+        place: Place = ()
+        instead = ""
+        if setting is not None and not setting.unreadable(setting.text(off)):
+            instead = f"set {name} to {setting.text(off)}, "
+        if setting is not None and turned is not None and not setting.unreadable(turned):
+            value, place = setting.meaning(str(turned)), ("settings", name)
+        if value != off:
+            needs = f"{name or model} is {value}, which takes the AWS API (`worker.aws`)"
+            ways = f"give the scenario a `group`, {instead}or take a stack without the agent"
+            yield place, f"{needs}, and only instances of an Auto Scaling group have that: {ways}"
 
 
 def _archive(description: Description) -> Iterator[str]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.model.settings import ModelSettings
+from parity.errors import SourceError
+from parity.model.names import value_of
+from parity.model.settings import WITHOUT_AWS, ModelSettings
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
-from parity.sim.space import POINTS, GroupSpace, Space, make_space
+from parity.sim.space import GROUP, POINTS, GroupSpace, Space, make_space
 from parity.stack.description import EVENT_NAMES, Description, StackFiles, load_stack
 from parity.stack.modelled import model_settings, searchable
 
@@ -53,10 +55,14 @@ def space_for(files: StackFiles, *, properties: Properties | None = None, withou
 
     Raises:
         ModelError: The models do not cover the stack.
-        SourceError: Its files contradict one another.
+        SourceError: Its files contradict one another, or its scenarios cannot be without what is left out.
     """
     description = files.description
     own = model_settings(files)
+    group = _group_of(description, own)
+    if group.always and GROUP in without:
+        message = "the workers take the AWS API, which only instances of an Auto Scaling group have (`worker.aws`)"
+        raise SourceError(f"{message}: `{GROUP}` cannot be left out", file=files.name)
     told = [name for name in EVENT_NAMES if name != "delivery" or description.log.delivery]
     return make_space(
         files.name,
@@ -67,15 +73,26 @@ def space_for(files: StackFiles, *, properties: Properties | None = None, withou
         points=[name for name in (*told, *description.log.points) if name in POINTS],
         searchable=searchable(files),
         properties=properties,
-        group=_group_of(description),
+        group=group,
         derive=Turned(description, own),
     )
 
 
-def _group_of(description: Description) -> GroupSpace:
+def _group_of(description: Description, own: ModelSettings) -> GroupSpace:
     """What may be done with a group of the stack's workers: any stack's workers can be one's instances."""
     deploy = description.deploy if description.log.revision else None
-    return GroupSpace(deploys=deploy.search if deploy else (), archives=bool(description.log.archive))
+    return GroupSpace(
+        deploys=deploy.search if deploy else (),
+        archives=bool(description.log.archive),
+        always=description.worker.aws and any(_may_differ(description, own, *one) for one in WITHOUT_AWS.items()),
+    )
+
+
+def _may_differ(description: Description, own: ModelSettings, model: str, value: Any) -> bool:
+    """Whether a model setting is something else than a value, as the stack is or as a search may turn it."""
+    standing = [setting for setting in description.settings.values() if model in setting.models]
+    tried = [setting.meaning(text) for setting in standing for text in setting.search]
+    return any(each != value for each in (value_of(own, model), *tried))
 
 
 def space_of(

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from parity.errors import ParityError
 from parity.history.events import Fault, FaultPhase
@@ -18,6 +18,7 @@ from parity.stack.engine import wait_for
 from parity.stack.faults.kinds import FAULTS
 from parity.stack.faults.live import Live, Subject, resolve
 
+T = TypeVar("T")
 #: How long after the last submit a moment of the history may still come.
 _MOMENT_PATIENCE_S = 30.0
 #: How long a role may have nobody to play it, such as a queue without a leader.
@@ -188,13 +189,27 @@ class Steps:
                 record("healed")
 
     def _resolve(self, step: Step) -> list[Subject]:
-        def look() -> tuple[list[Subject] | None, str]:
-            try:
-                return resolve(step, self._live), ""
-            except ParityError as error:
-                return None, str(error)
+        return await_role(step.target, lambda: resolve(step, self._live))
 
-        return wait_for(f"somebody to be {step.target!r}", look, within_s=_ROLE_PATIENCE_S, every_s=0.05)
+
+def await_role(role: str, resolved: Callable[[], list[T]]) -> list[T]:
+    """Whoever a role is, as soon as somebody is.
+
+    Args:
+        role: As the scenario names it.
+        resolved: Who it is right now; an error where that is nobody.
+
+    Raises:
+        NotReadyError: It was nobody for too long.
+    """
+
+    def look() -> tuple[list[T] | None, str]:
+        try:
+            return resolved(), ""
+        except ParityError as error:
+            return None, str(error)
+
+    return wait_for(f"somebody to be {role!r}", look, within_s=_ROLE_PATIENCE_S, every_s=0.05)
 
 
 class _FaultRecord:

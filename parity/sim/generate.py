@@ -134,7 +134,7 @@ def can_be_the_same(kind: str, before: Sequence[Step]) -> bool:
 
 def _scenario(chooser: Chooser, space: Space) -> Scenario:
     masked = bool(space.kinds) and chooser.is_masked()
-    has_group = space.group is not None and chooser.rarely(grouped.one_in(space))
+    has_group = space.group is not None and (space.group.always or chooser.rarely(grouped.one_in(space)))
     kinds = (*space.kinds, *(space.group.kinds if space.group is not None and has_group else ()))
     mask = chooser.mask(kinds, grouped.undisturbed(kinds, space) if has_group else ()) if masked else kinds
     settings = _settings(chooser, space)

@@ -207,7 +207,7 @@ class GroupSteps:
             return {"deploy": self._chooser.one_of(self._ways(aside=aside)), "revision": REVISION}
         written: dict[str, Any] = {"call": option}
         if option in _ABOUT_ONE:
-            # A call waits for nobody: only when a job was delivered somebody is sure to hold one.
+            # A call for which nobody comes fails: only when a job was delivered somebody is sure to hold one.
             waits = self._sees_deliveries and not is_suspended(self._before)
             written["whose"] = self._chooser.one_of((ANY, HOLDING) if waits else (ANY,))
             if written["whose"] == ANY:
@@ -350,7 +350,8 @@ def is_fair(scenario: Scenario, space: Space) -> bool:
     """Whether the group can do its jobs: what is suspended is resumed, what fails ends, and no call must be refused."""
     section, steps = scenario.group, scenario.steps
     if section is None:
-        return all(step.how is None and step.operation is None for step in steps)
+        needed = space.group is not None and space.group.always
+        return not needed and all(step.how is None and step.operation is None for step in steps)
     if space.group is None or not 1 <= section.min_size <= section.desired <= section.max_size:
         return False
     refreshes = any(step.how == "refresh" for step in steps)

@@ -72,11 +72,13 @@ class GroupSpace:
         targets: For each of `OF_A_GROUP` that may be tried what it may be aimed at; empty for calls and deploys.
         deploys: Ways to deploy that the stack is made for; none: it is not deployed to.
         archives: Whether what instances print is archived, and that can be claimed.
+        always: Whether every scenario has a group: the workers need what only a group's instances have.
     """
 
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deploys: tuple[str, ...] = ()
     archives: bool = False
+    always: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -158,9 +158,12 @@ class Steps:
             self._was_applied(index)
             self._ended()
         else:
-            first = self._engine.now_us == since_us
-            look_us = _ROLE_LOOKS_US[self._engine.integer(0, 2) if first else 0]
-            self._engine.after(look_us, self._resolve, index, since_us)
+            self._engine.after(self._role_look_us(since_us), self._resolve, index, since_us)
+
+    def _role_look_us(self, since_us: int) -> int:
+        """When a role is looked up again that nobody plays."""
+        first = self._engine.now_us == since_us
+        return _ROLE_LOOKS_US[self._engine.integer(0, 2) if first else 0]
 
     def _times_us(self, kind: str) -> tuple[int, int]:
         return times_us(kind, self._engine.integer(0, 2))
@@ -227,7 +230,7 @@ class Steps:
             self._submit(step.jobs.value, step.of_kind or "")
             done("")
         elif step.kind == "call":
-            done(self._call(step))
+            self._call(step, self._engine.now_us, done)
         elif step.kind == "scale":
             self._scale(index, step)
         elif step.kind == "deploy":
@@ -252,12 +255,19 @@ class Steps:
         else:
             deploy.by_template(refresh=step.how == "refresh")
 
-    def _call(self, step: Step) -> str:
+    def _call(self, step: Step, since_us: int, done: Callable[[str], None]) -> None:
+        """Call once somebody is whom the call is about, who is waited for as for a fault."""
+        workers = self._in_role(step.whose, step) if step.whose else []
+        if workers or not step.whose:
+            done(self._call_on(workers, step))
+        elif self._engine.now_us - since_us >= _ROLE_PATIENCE_US:
+            done(f"there is no {step.whose!r} at this moment")
+        else:
+            self._engine.after(self._role_look_us(since_us), self._call, step, since_us, done)
+
+    def _call_on(self, workers: list[str], step: Step) -> str:
         assert self._world.group is not None
         assert step.operation is not None
-        workers = self._in_role(step.whose, step) if step.whose else []
-        if step.whose and not workers:
-            return f"there is no {step.whose!r} at this moment"
         self._called = workers or self._called
         group, request = self._world.group, step.request or {}
         refusals = [group.call(step.operation, request, worker) for worker in workers or [""]]

@@ -375,6 +375,41 @@ class TestFits:
         said = fit(files, "about: x\ngroup: {}\nproperties: {logs_archived: 1s}\n")
         assert said == "s.yaml:3:14: instances have no S3 to bring logs to: x-parity has no `worker.aws`"
 
+    @pytest.mark.parametrize(
+        ("overlay", "settings", "said"),
+        [
+            ("logs-at-termination", "{}", "1:1: log_shipping is terminate"),
+            ("logs-streamed", "{}", "1:1: log_shipping is stream"),
+            ("drains-in-the-hook", "{}", "1:1: on_terminate is drain"),
+            ("completes-the-hook-at-once", "{on_terminate: drain}", "2:12: on_terminate is drain"),
+            ("logs-streamed", "{log_shipping: none}", ""),
+            ("drains-in-the-hook", "{on_terminate: ignore}", ""),
+            ("brief-grace", "{}", ""),
+        ],
+    )
+    def test_an_agent_that_takes_the_aws_api_needs_a_group(self, overlay, settings, said):
+        files = load_stack(f"compose/rabbitmq+{overlay}", root=ROOT)
+        text = f"about: x\nsettings: {settings}\n"
+        assert fit(files, text).startswith(f"s.yaml:{said}" if said else "")
+        assert bool(fit(files, text)) == bool(said)
+        assert not fit(files, f"{text}group: {{}}\n")
+
+    def test_an_agent_without_a_group_is_told_the_ways_out(self):
+        name = "compose/rabbitmq+logs-at-termination"
+        scenario = Scenario(name="mine", about="x")
+        with pytest.raises(SourceError) as caught:
+            check_fits(scenario, load_stack(name, root=ROOT))
+        assert str(caught.value) == (
+            "the scenario mine: log_shipping is terminate, which takes the AWS API (`worker.aws`), and only instances "
+            "of an Auto Scaling group have that: give the scenario a `group`, set log_shipping to none, or take a "
+            f"stack without the agent (stack {name})"
+        )
+
+    def test_what_workers_do_that_no_model_knows_is_not_guessed(self, stack):
+        files = stack(STACK.replace("worker: {service: worker", "worker: {aws: true, service: worker"))
+        assert files.description.worker.aws
+        assert not fit(files, "about: x\n")
+
     def test_every_misfit_is_listed(self, stack):
         said = fit(stack(), "about: x\nsettings: {a: 1, b: 2}\nsteps: [{kill: database, at: lunch 3}]\n")
         assert [line.split(": ")[0] for line in said.splitlines()] == ["s.yaml:2:12", "s.yaml:2:18", "s.yaml:3:26"]

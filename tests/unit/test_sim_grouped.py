@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sim_toy import QUORUM, SEARCHABLE, Toy
 
 from parity.check import judge
+from parity.history.events import Delivery
 from parity.model.settings import DatabaseModel, ModelSettings, WorkerModel
 from parity.scenario.group import GroupSection
 from parity.scenario.properties import GROUP_PROPERTIES, Properties
-from parity.scenario.scenario import Scenario, read_scenario
+from parity.scenario.ranges import IntRange
+from parity.scenario.scenario import Scenario, Workload, read_scenario
 from parity.scenario.source import Source
 from parity.scenario.steps import KINDS, Step
 from parity.sim.failure import readable_yaml
@@ -310,6 +312,32 @@ def test_who_was_put_aside_comes_back():
         if getattr(event, "instance", "") == "worker-2" and hasattr(event, "zone")
     ]
     assert states[-3:] == ["Standby", "Pending", "InService"] or states[-2:] == ["Standby", "InService"]
+
+
+def of_step(scenario: Scenario) -> list[tuple[int, str]]:
+    """What a simulated run tells of its steps: when, in microseconds, and which phase."""
+    events = simulate(scenario, QUORUM, Tape()).events
+    return [(event.t_us, event.phase) for event in events if hasattr(event, "fault")]
+
+
+def test_a_call_waits_for_whom_it_is_about():
+    """Nobody holds a job when the workload begins: the call is made when the first does, as a fault would be."""
+    noticed = {"call": "SetInstanceHealth", "request": {"HealthStatus": "Unhealthy"}, "whose": "worker holding a job"}
+    scenario = by_hand(noticed)
+    simulation = simulate(scenario, QUORUM, Tape())
+    assert not simulation.failed
+    begun, answered = of_step(scenario)[:2]
+    holds_us = next(event.t_us for event in simulation.events if isinstance(event, Delivery))
+    assert (begun[1], answered[1]) == ("applying", "applied")
+    assert begun[0] < holds_us <= answered[0] < holds_us + 200_000
+
+
+def test_a_call_waits_for_twenty_seconds():
+    noticed = {"call": "SetInstanceHealth", "request": {"HealthStatus": "Unhealthy"}, "whose": "worker holding a job"}
+    idle = by_hand(noticed).model_copy(update={"workload": Workload(jobs=IntRange(low=0, high=0))})
+    (begun_us, _), (failed_us, phase) = of_step(idle)
+    assert phase == "failed"
+    assert 20_000_000 <= failed_us - begun_us <= 20_500_000
 
 
 def test_the_same_of_a_zone_is_its_instances():

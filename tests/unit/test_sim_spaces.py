@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import parity
-from parity.errors import ParityError
+from parity.errors import ParityError, SourceError
 from parity.model.scaling.api import OPERATIONS
 from parity.run.fits import check_fits
 from parity.run.spaces import space_for, space_of
+from parity.scenario.group import GroupSection
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
 from parity.scenario.steps import GROUP_KINDS, KINDS
@@ -22,6 +24,7 @@ from parity.sim.generate import generate, is_fair
 from parity.sim.run import simulate
 from parity.sim.search import explore, violated
 from parity.sim.shrink import shrink
+from parity.sim.simpler import simpler
 from parity.sim.space import OF_A_GROUP, SIMPLEST_FIRST
 from parity.sim.tape import Tape
 from parity.stack.description import load_stack
@@ -54,6 +57,39 @@ def test_what_a_group_is_claimed_to_do_follows_from_the_stack():
     assert (plain.archives, logs.archives) == (False, True)
     assert (plain.deploys, found.deploys) == (("refresh",), ("discover",))
     assert space_of("compose/rabbitmq", root=ROOT, without=["group"]).group is None
+
+
+def test_where_an_agent_takes_the_aws_api_every_scenario_has_a_group():
+    """Without one the agent ends at once on containers, so a scenario without one is fair to nobody."""
+    names = ("logs-at-termination", "logs-streamed", "drains-in-the-hook", "completes-the-hook-at-once")
+    for name in names:
+        space = space_of(f"compose/rabbitmq+{name}", root=ROOT)
+        scenarios = [generate(Tape(seed=seed), space) for seed in range(40)]
+        assert all(scenario.group and is_fair(scenario, space) for scenario in scenarios)
+        fewer = [one for one in simpler(scenarios[0]) if one.group is None]
+        assert fewer
+        assert not any(is_fair(one, space) for one in fewer)
+        assert generate(Tape(), space).group == GroupSection()
+        with pytest.raises(SourceError, match=rf"^compose/rabbitmq\+{name}: .*`group` cannot be left out"):
+            space_of(f"compose/rabbitmq+{name}", root=ROOT, without=["group"])
+    always = [
+        name for name in OVERLAYS if (group := space_of(f"compose/rabbitmq+{name}", root=ROOT).group) and group.always
+    ]
+    assert sorted(always) == sorted(names)
+
+
+def test_an_agent_that_a_search_may_turn_on_counts(tmp_path):
+    shutil.copytree(ROOT / "compose", tmp_path / "compose")
+    overlay = tmp_path / "compose/rabbitmq/overlays/drains-in-the-hook.yaml"
+    text = overlay.read_text().replace("ON_TERMINATE: drain", "ON_TERMINATE: ignore")
+    overlay.write_text(text)
+    space = space_of("compose/rabbitmq+drains-in-the-hook", root=tmp_path)
+    assert space.group
+    assert not space.group.always
+    overlay.write_text(text.replace("model: worker.on_terminate", "model: worker.on_terminate\n      search: [drain]"))
+    space = space_of("compose/rabbitmq+drains-in-the-hook", root=tmp_path)
+    assert space.group
+    assert space.group.always
 
 
 @pytest.mark.parametrize("overlay", ["", *OVERLAYS])
