@@ -56,6 +56,8 @@ class TestTold:
         assert told((0.2, 0.8), (0.0, 1.0), (0.0, 1.0)) == 100.0
         # The end of a wait that began long before.
         assert told((0.01, 5.0)) == 100.0
+        # However long: one thread takes one processor.
+        assert told((0.01, 5.0), cpus=4.0) == 25.0
 
     def test_who_sleeps_wants_nothing(self):
         assert told((0.0, 0.0)) == 0.0
