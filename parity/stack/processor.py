@@ -1,4 +1,4 @@
-"""What instances take of the processor and the network, by the engine's own statistics."""
+"""What instances take of the processor and the network, by the engine's own statistics and the kernel's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -14,6 +15,7 @@ import requests
 
 from parity.model.scaling.world import Measured
 from parity.stack.engine import engine
+from parity.stack.threads import Thread, control_group, held_back_s, threads
 
 NAMESPACE = "AWS/EC2"
 _AT_A_TIME = 8
@@ -29,6 +31,8 @@ class Reading:
         cpus: How many processors it may use.
         received_bytes: Over all its networks.
         sent_bytes: Likewise.
+        throttled_s: How long it was stopped because its quota was used up, since it started.
+        threads: Its threads by their numbers; None where the kernel that runs them cannot be asked.
     """
 
     at_s: float
@@ -36,14 +40,19 @@ class Reading:
     cpus: float
     received_bytes: int
     sent_bytes: int
+    throttled_s: float = 0.0
+    threads: Mapping[int, Thread] | None = None
 
 
-def reading(stats: Mapping[str, Any], *, cpus: float = 0.0) -> Reading | None:
+def reading(
+    stats: Mapping[str, Any], *, cpus: float = 0.0, threads: Mapping[int, Thread] | None = None
+) -> Reading | None:
     """What the engine's statistics of a container say; None where it does not run.
 
     Args:
         stats: As the Engine API has them.
         cpus: How many processors it is limited to; 0: all that there are.
+        threads: What the kernel says of its threads; None where it cannot be asked.
     """
     cpu = stats.get("cpu_stats") or {}
     if not cpu.get("online_cpus"):
@@ -56,17 +65,35 @@ def reading(stats: Mapping[str, Any], *, cpus: float = 0.0) -> Reading | None:
         cpus=cpus or float(cpu["online_cpus"]),
         received_bytes=sum(network["rx_bytes"] for network in networks),
         sent_bytes=sum(network["tx_bytes"] for network in networks),
+        throttled_s=(cpu.get("throttling_data") or {}).get("throttled_time", 0) / 1e9,
+        threads=threads,
     )
 
 
 def used(before: Reading, after: Reading) -> dict[str, float]:
-    """What was used between two readings, by the metric's name: a percentage, and bytes."""
+    """What was used between two readings, by the metric's name: a percentage, and bytes.
+
+    Real: an instance has its processors to itself, and what wants to run does. Ours: what its container used and what
+    it would have used besides, had nothing else been on the processors; its limit at most. Why: on a busy machine
+    containers get less than their limit. By usage alone, the more there is to do the more idle a group would seem, and
+    its policy would make it smaller. Source: `/proc/PID/schedstat`, https://docs.kernel.org/scheduler/sched-stats.html
+    """
     passed_s = after.at_s - before.at_s
     if passed_s <= 0 or after.cpu_s < before.cpu_s:
         # It was started anew in between.
         return {}
+    used_s = after.cpu_s - before.cpu_s
+    held_s = 0.0
+    if before.threads is not None and after.threads is not None:
+        held_s = held_back_s(
+            before.threads,
+            after.threads,
+            passed_s=passed_s,
+            throttled_s=max(0.0, after.throttled_s - before.throttled_s),
+            quota_s=used_s / after.cpus,
+        )
     return {
-        "CPUUtilization": min(100.0, 100 * (after.cpu_s - before.cpu_s) / (passed_s * after.cpus)),
+        "CPUUtilization": min(100.0, 100 * (used_s + held_s) / (passed_s * after.cpus)),
         "NetworkIn": float(max(0, after.received_bytes - before.received_bytes)),
         "NetworkOut": float(max(0, after.sent_bytes - before.sent_bytes)),
     }
@@ -84,6 +111,8 @@ class Processor:
         self._container = container
         self._cpus = cpus
         self._before: dict[str, Reading] = {}
+        #: Where the kernel lists instances' threads: the same place for as long as there is the container.
+        self._groups: dict[str, Path] = {}
 
     def notice(self, instances: Iterable[str]) -> None:
         """Take a first reading of those that have none, so that the next makes a datapoint."""
@@ -97,6 +126,7 @@ class Processor:
         """
         now = self._read(instances)
         before, self._before = self._before, now
+        self._groups = {instance_id: group for instance_id, group in self._groups.items() if instance_id in now}
         return [
             Measured(NAMESPACE, name, (("InstanceId", instance_id),), total=value)
             for instance_id, after in now.items()
@@ -113,6 +143,19 @@ class Processor:
     def _read_one(self, instance_id: str) -> Reading | None:
         # One that goes while it is read has nothing to tell any more.
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
-            stats = engine().api.stats(self._container(instance_id), stream=False, one_shot=True)
-            return reading(stats, cpus=self._cpus)
+            container = self._container(instance_id)
+            # Before the engine's: what was throttled since then is taken off too much rather than too little.
+            found = self._threads(instance_id, container)
+            stats = engine().api.stats(container, stream=False, one_shot=True)
+            return reading(stats, cpus=self._cpus, threads=found)
         return None
+
+    def _threads(self, instance_id: str, container: str) -> dict[int, Thread] | None:
+        group = self._groups.get(instance_id)
+        if group is None:
+            shown = engine().api.inspect_container(container)
+            group = control_group(shown["Id"], shown["State"]["Pid"])
+            if group is None:
+                return None
+            self._groups[instance_id] = group
+        return threads(group)

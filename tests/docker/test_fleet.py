@@ -6,7 +6,7 @@ import base64
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +35,9 @@ from parity.stack.engine import engine, wait_for
 from parity.stack.fleet import Fleet
 from parity.stack.images import ensure_images
 from parity.stack.instances import LABEL_INSTANCE, Instances, Making
+from parity.stack.processor import Processor
 from parity.stack.reaper import remove_stack
+from parity.stack.threads import control_group, threads
 
 pytestmark = pytest.mark.docker
 SHIPPED = Path(__file__).parents[2] / "compose" / "images"
@@ -147,6 +149,38 @@ def known(*instances: tuple[str, str]) -> dict[str, Instance]:
         instance_id: Instance(instance_id, "ami-1", "t3.micro", "zone-a", "subnet-1", 0, state=state)
         for instance_id, state in instances
     }
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel tells nothing of threads")
+class TestProcessorTime:
+    """The kernel that runs the containers is asked what they waited for others, however busy the machine is."""
+
+    def until(self, site: Site, command: str, is_told: Callable[[float], bool]) -> None:
+        """Wait until the instance that runs a command is told as it should be."""
+        told, launch = Told(), site.launch()
+        site.fleet(told, cpus="0.1", command=["sh", "-c", command]).apply([launch])
+        told.wait_for(Running, launch.instance_id)
+        container = site.container(launch.instance_id)
+        pid = container.attrs["State"]["Pid"]
+        group = control_group(container.id, pid)
+        assert group is not None
+        assert pid in threads(group)
+        processor = Processor(lambda _: container.id, cpus=0.1)
+        processor.notice([launch.instance_id])
+
+        def look() -> tuple[bool | None, str]:
+            points = [
+                point.total for point in processor.measure([launch.instance_id]) if point.name == "CPUUtilization"
+            ]
+            return (True if points and is_told(points[0]) else None), f"CPUUtilization {points}"
+
+        wait_for("the processor time that the instance wants", look, within_s=20, every_s=1)
+
+    def test_who_always_has_work_is_at_the_limit(self, site: Site):
+        self.until(site, "while :; do :; done", lambda percent: percent > 90)
+
+    def test_who_sleeps_is_idle(self, site: Site):
+        self.until(site, "trap exit TERM; sleep 600 & wait", lambda percent: percent < 5)
 
 
 class TestActions:
