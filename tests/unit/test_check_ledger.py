@@ -148,16 +148,18 @@ class Naive:
                         told.append(job)
         return [job for job in told if self.done(job)]
 
-    def waits(self) -> tuple[list[tuple[int, int]], dict[int, int]]:  # noqa: C901 - one rule after another, as written
+    def waits(self) -> tuple[list[tuple[int, int]], dict[int, int]]:  # noqa: C901, PLR0912 - a rule after another
         """Waits of orphaned jobs that were delivered again, and since when the others wait."""
         waits, orphaned = [], {}
         for job in self.numbers:
-            holder, since, dead, healed = None, None, set(), set()
+            holder, since, dead, healed, aimed = None, None, set(), set(), {}
             for at, event in enumerate(self.history):
                 over = at >= len(self.watched)
                 if isinstance(event, Delivery) and event.job == job:
                     if since is not None:
                         waits.append((event.t_us - since, job))
+                    elif holder in aimed and holder != event.worker:
+                        waits.append((event.t_us - aimed[holder], job))
                     holder, since = event.worker, event.t_us if event.worker in dead else None
                 elif isinstance(event, Point) and event.job == job and event.point == "acknowledged":
                     if holder == event.worker:
@@ -172,10 +174,15 @@ class Naive:
                     hit = list(event.on)
                 elif isinstance(event, Fault) and event.phase == "healed":
                     healed.update(event.on)
+                elif isinstance(event, Fault) and event.phase == "applying":
+                    aimed.update(dict.fromkeys(event.on, event.t_us))
+                elif isinstance(event, Fault) and event.phase == "failed":
+                    aimed = {name: t_us for name, t_us in aimed.items() if name not in event.on}
                 for name in hit:
                     if holder == name and (since is None or name in healed):
                         since = event.t_us
                     healed.discard(name)
+                    aimed.pop(name, None)
             if since is not None:
                 orphaned[job] = since
         return waits, orphaned
