@@ -496,6 +496,16 @@ def test_last_lines_may_be_lost_on_their_way_through_a_shipper(
     assert broken(conformance(events, Contract(settings.model_copy(update={"worker": worker})))) == broken_rules
 
 
+@pytest.mark.parametrize(("queue_type", "broken_rules"), [("quorum", []), ("classic", ["custody.flag"])])
+def test_a_quorum_queue_may_take_back_what_it_sent_without_acknowledgement(
+    queue_type: str, broken_rules: list[str]
+) -> None:
+    events = whole(submit(), outcome(), EXITED, delivery("b", again=True), point("committed", "b"), effect())
+    settings = settings_of("compose/rabbitmq+automatic-acknowledgement")
+    broker = settings.broker.model_copy(update={"queue_type": queue_type})
+    assert broken(conformance(events, Contract(settings.model_copy(update={"broker": broker})))) == broken_rules
+
+
 def test_an_acknowledgement_of_long_before_a_death_has_arrived() -> None:
     assert broken(held(whole(*DONE, EXITED, delivery("b", again=True)))) == ["custody.acknowledged"]
 

@@ -197,7 +197,8 @@ class Contract:
             "delivery.fetched-ahead",
             "delivery.stale",
         )
-        only |= dict.fromkeys((*manual, "delivery.after-worker", "delivery.after-nodes"), not clauses.automatic)
+        only |= dict.fromkeys(manual, not clauses.automatic)
+        only |= dict.fromkeys(("delivery.after-worker", "delivery.after-nodes"), not clauses.automatic or quorum)
         return frozenset(name for name in BRANCHES if only.get(name, True))
 
 
