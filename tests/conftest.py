@@ -6,8 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from parity.pytest_plugin.needs import need_engine
+
+#: Where tests are that need nothing but a processor and time, however much of it: models, checks, the simulator.
+_PURE = (
+    *("scaling/test_invariants", "scaling/test_wrong_rules", "unit/test_check_", "unit/test_conformance"),
+    *("unit/test_probes", "unit/test_scaling_", "unit/test_sim_", "unit/test_zoo"),
+)
+#: But for these, which start processes, or search by the clock.
+_IMPURE = ("unit/test_sim_search", "unit/test_sim_spaces", "unit/test_sim_spread")
+
+# Other tests run beside them: how long an example takes says nothing.
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        if name.startswith(_PURE) and not name.startswith(_IMPURE):
+            item.add_marker(pytest.mark.pure)
 
 
 @pytest.hookimpl(tryfirst=True)
