@@ -27,7 +27,9 @@ def bench(root: Path) -> dict[str, Any]:
     entries = [entry for entry in select([], everything=False, stack="", root=root) if not entry.expectation.violated]
     with tempfile.TemporaryDirectory() as folder:
         results = list(
-            run_entries(entries, seed=SEED, out=Path(folder), progress=print, announce=lambda *_: None, lanes=1)
+            run_entries(
+                entries, seed=SEED, out=Path(folder), progress=print, announce=lambda *_: None, lanes=1, stacks=1
+            )
         )
     own = {result.scenario: result.seconds - result.faults_s for result in results}
     return {

@@ -25,7 +25,7 @@ from parity.cluster import RayCluster
 from parity.errors import ParityError
 from parity.run.entry import Entry, Runtime
 from parity.run.result import Result
-from parity.run.session import LANES, run_entries
+from parity.run.session import LANES, STACKS, run_entries
 from parity.run.sim import simulate_entries
 from parity.run.spread import run_spread
 from parity.stack.reaper import reap
@@ -66,6 +66,9 @@ def run(
         bool, typer.Option("--json", help="One JSON object a run on standard output, nothing else.")
     ] = False,
     lanes: Annotated[int, typer.Option(min=1, help="Scenarios that may run side by side on one stack.")] = LANES,
+    stacks: Annotated[
+        int, typer.Option(min=1, help="Stacks that may be up side by side here; a cluster's machine has one.")
+    ] = STACKS,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(help="This machine's Docker engine, or those of a Ray cluster's machines."),
@@ -88,7 +91,7 @@ def run(
     results: list[Result] = []
     printed = sys.stdout
     with screen.working(), reporting(out, screen) as report_on:
-        containers = _on_containers(chosen, engine, cluster, screen, seed=seed, out=out, lanes=lanes)
+        containers = _on_containers(chosen, engine, cluster, screen, seed=seed, out=out, lanes=lanes, stacks=stacks)
         runs = _runs(chosen, runtimes, screen, containers, seed=seed, out=out)
         with contextlib.closing(runs):
             for result in runs:
@@ -121,11 +124,25 @@ def _runs(
 
 
 def _on_containers(
-    entries: list[Entry], engine: str, cluster: str | None, screen: Screen, *, seed: int, out: Path, lanes: int
+    entries: list[Entry],
+    engine: str,
+    cluster: str | None,
+    screen: Screen,
+    *,
+    seed: int,
+    out: Path,
+    lanes: int,
+    stacks: int,
 ) -> Generator[Result, None, None]:
     if engine == "local":
         yield from run_entries(
-            entries, seed=seed, out=out, progress=screen.progress, announce=screen.announce, lanes=lanes
+            entries,
+            seed=seed,
+            out=out,
+            progress=screen.progress,
+            announce=screen.announce,
+            lanes=lanes,
+            stacks=stacks,
         )
         return
     root = Path.cwd().resolve()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
+import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from parity.run.deal import Deal
 from parity.run.docker import DockerRun
 from parity.run.draws import SeededDraws
 from parity.run.entry import Announce, Entry, attempt, conclude, open_record
@@ -17,11 +21,15 @@ from parity.run.fits import check_fits
 from parity.run.record import Record
 from parity.run.result import Result
 from parity.run.stacks import Stacks
-from parity.stack.stack import Blueprint, Stack, blueprint
+from parity.stack.stack import Blueprint, Stack, blueprint, prepare_images
 
 Progress = Callable[[str], None]
 #: How many runs that keep to themselves go on side by side: what two processors carry without being late.
 LANES = 4
+#: How many stacks are up side by side: runs that have a stack to themselves mostly wait.
+STACKS = 2
+#: Bringing a stack up takes as long as about so many of them.
+_RUNS_WORTH_A_STACK = 3
 
 
 def run_entries(
@@ -32,11 +40,12 @@ def run_entries(
     progress: Progress,
     announce: Announce,
     lanes: int = LANES,
+    stacks: int = STACKS,
 ) -> Generator[Result, None, None]:
     """Run scenarios, each in a namespace of its own.
 
     Those whose steps keep to their own workers and queues run side by side; one that breaks what others share,
-    a node or the database, has the stack to itself.
+    a node or the database, has its stack to itself. Where there is enough to run, another stack stands beside.
 
     Args:
         entries: What to run; checked before anything is started.
@@ -44,7 +53,8 @@ def run_entries(
         out: Where records go.
         progress: Told what takes time.
         announce: Told of every drawn scenario before it starts.
-        lanes: How many may run side by side.
+        lanes: How many may run side by side on one stack.
+        stacks: How many stacks may be up side by side.
 
     Yields:
         A result for each entry, as it comes. A run that breaks off is a result too: unknown.
@@ -56,8 +66,97 @@ def run_entries(
     """
     for entry in entries:
         check_fits(entry.scenario, entry.files, document=entry.document)
-    with Stacks(progress) as stacks:
-        yield from run_on(stacks, entries, seed=seed, out=out, progress=progress, announce=announce, lanes=lanes)
+    plans = plans_of(entries)
+    numbers = {id(entry): number for number, entry in enumerate(entries)}
+    groups = [[numbers[id(entry)] for entry in group] for group in by_stack(entries, plans)]
+    alone = alone_of(entries, lanes)
+    stacks = min(stacks, sum(_worth(len(alone.intersection(group))) for group in groups))
+    run = functools.partial(run_on, seed=seed, out=out, announce=announce, lanes=lanes)
+    if stacks <= 1:
+        with Stacks(progress) as own:
+            yield from run(own, entries, progress=progress)
+        return
+    # Here, and not by whoever needs one first: this can take minutes, and must end with Ctrl-C.
+    for plan in plans.values():
+        prepare_images(plan, progress)
+    deal = Deal(groups, alone=alone, machines=stacks, lanes=lanes)
+    yield from _Beside(entries, deal, run, progress).results(stacks)
+
+
+def alone_of(entries: list[Entry], lanes: int) -> set[int]:
+    """The numbers of those entries that have a stack to themselves."""
+    return {number for number, entry in enumerate(entries) if lanes == 1 or not entry.scenario.keeps_to_itself}
+
+
+def _worth(alone: int) -> int:
+    """How many stacks of a kind so many runs are worth that have one to themselves."""
+    return max(1, math.ceil(alone / _RUNS_WORTH_A_STACK))
+
+
+class _Beside:
+    """Runs on stacks that stand side by side, each with a thread that has it.
+
+    Args:
+        entries: What to run; its images are there.
+        deal: Who runs which, and when.
+        run: Runs some of them: `run_on` with what is the same for all.
+        progress: Told what takes time.
+    """
+
+    def __init__(
+        self,
+        entries: list[Entry],
+        deal: Deal,
+        run: Callable[..., Generator[Result, None, None]],
+        progress: Progress,
+    ) -> None:
+        self._entries = entries
+        self._deal = deal
+        self._run = run
+        self._progress = progress
+        self._dealing = threading.Lock()
+        self._cancelled = threading.Event()
+        self._told: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
+
+    def results(self, stacks: int) -> Generator[Result, None, None]:
+        """Begin, and hand out results as they come. Leaving early takes everything down first."""
+        with ThreadPoolExecutor(max_workers=stacks, thread_name_prefix="stack") as pool:
+            try:
+                for number in range(1, stacks + 1):
+                    pool.submit(self._serve, f"stack {number}")
+                while stacks:
+                    told = self._told.get()
+                    if isinstance(told, BaseException):
+                        raise told
+                    if told is None:
+                        stacks -= 1
+                    else:
+                        yield told
+            finally:
+                self._cancelled.set()
+
+    def _serve(self, name: str) -> None:
+        """Run what is dealt until nothing is left."""
+
+        def progress(text: str) -> None:
+            self._progress(f"{name}: {text}")
+
+        try:
+            with Stacks(progress, cancelled=self._cancelled) as stacks:
+                while numbers := self._next(name):
+                    dealt = [self._entries[number] for number in numbers]
+                    runs = self._run(stacks, dealt, progress=self._progress, cancelled=self._cancelled)
+                    with closing(runs):
+                        for result in runs:
+                            self._told.put(result)
+        except BaseException as error:  # noqa: BLE001  # it is raised again where the results are taken
+            self._told.put(error)
+        else:
+            self._told.put(None)
+
+    def _next(self, name: str) -> list[int]:
+        with self._dealing:
+            return [] if self._cancelled.is_set() else self._deal.next(name)
 
 
 def run_on(
@@ -69,6 +168,7 @@ def run_on(
     progress: Progress,
     announce: Announce,
     lanes: int,
+    cancelled: threading.Event | None = None,
 ) -> Generator[Result, None, None]:
     """Run scenarios that fit, as `run_entries` does, on stacks that outlive them.
 
@@ -80,6 +180,7 @@ def run_on(
         progress: Told what takes time.
         announce: Told of every drawn scenario before it starts.
         lanes: How many may run side by side.
+        cancelled: Set from outside to end what is under way soon.
 
     Yields:
         A result for each entry, as it comes.
@@ -90,13 +191,14 @@ def run_on(
         StackError: A stack does not come up.
     """
     plans = plans_of(entries)
-    run = functools.partial(run_entry, seed=seed, out=out, progress=progress, announce=announce)
+    cancelled = cancelled or threading.Event()
+    run = functools.partial(run_entry, seed=seed, out=out, progress=progress, announce=announce, cancelled=cancelled)
     for group in by_stack(entries, plans):
         together = [entry for entry in group if lanes > 1 and entry.scenario.keeps_to_itself]
         if together:
             made = [(entry, plans[entry.files.name]) for entry in together]
             jobs = [functools.partial(run, entry, plan, stacks.ready(plan)) for entry, plan in made]
-            yield from _side_by_side(jobs, lanes)
+            yield from _side_by_side(jobs, lanes, cancelled)
         for entry in group:
             if entry not in together:
                 plan = plans[entry.files.name]
@@ -117,16 +219,17 @@ def plans_of(entries: list[Entry]) -> dict[str, Blueprint]:
     return {name: blueprint(stack) for name, stack in files.items()}
 
 
-def _side_by_side(jobs: list[functools.partial[Result]], lanes: int) -> Iterator[Result]:
+def _side_by_side(jobs: list[functools.partial[Result]], lanes: int, cancelled: threading.Event) -> Iterator[Result]:
     """Run entries in threads; results come as they are there. Leaving early cancels what is under way."""
-    cancelled = threading.Event()
     with ThreadPoolExecutor(max_workers=lanes) as pool:
-        futures = [pool.submit(job, cancelled=cancelled) for job in jobs]
+        futures = [pool.submit(job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
+        except BaseException:
             cancelled.set()
+            raise
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 

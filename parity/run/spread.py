@@ -22,7 +22,7 @@ from parity.run.fits import check_fits
 from parity.run.machine import INTERRUPTED, Announced, Came, Free, Plan, Told, group, look, serve, tidy, unpack
 from parity.run.record import fresh_record
 from parity.run.result import Result
-from parity.run.session import LANES, Progress
+from parity.run.session import LANES, Progress, alone_of
 from parity.scenario.scenario import Scenario
 
 #: How long an interrupted session may take to heal what it broke and to remove what it started.
@@ -113,7 +113,7 @@ def run_spread(
     machines = _usable(cluster, warn)[: len(entries)]
     deal = Deal(
         cluster.answer(cluster.ask(machines[0], group, shares)),
-        alone={number for number, entry in enumerate(entries) if lanes == 1 or not entry.scenario.keeps_to_itself},
+        alone=alone_of(entries, lanes),
         machines=len(machines),
         lanes=lanes,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from parity.errors import ParityError
+from parity.errors import CancelledError, ParityError
 from parity.stack.kept import kept_stack
 from parity.stack.stack import Blueprint, Stack, running_stack
 
@@ -22,10 +23,12 @@ class Stacks:
 
     Args:
         progress: Told what takes time.
+        cancelled: Set from another thread to have a stack that is not ready given up.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, cancelled: threading.Event | None = None) -> None:
         self._progress = progress
+        self._cancelled = cancelled or threading.Event()
         self._up = contextlib.ExitStack()
         self._stack: Stack | None = None
 
@@ -46,11 +49,12 @@ class Stacks:
         Raises:
             EngineError: The engine or an image is missing.
             StackError: The stack does not come up.
+            CancelledError: It was cancelled.
         """
         if self._stack is not None and not self._fits(self._stack, plan):
             self.release()
         if self._stack is None:
-            self._stack = self._up.enter_context(_stack_for(plan, self._progress))
+            self._stack = self._up.enter_context(_stack_for(plan, self._progress, self._cancelled))
         self._stack.use_images(plan, self._progress)
         return self._stack
 
@@ -64,6 +68,8 @@ class Stacks:
             return False
         try:
             stack.wait_ready(within_s=_READY_AGAIN_S)
+        except CancelledError:
+            raise
         except ParityError as error:
             self._progress(str(error))
             self._progress("the stack does not heal: building a new one")
@@ -72,10 +78,10 @@ class Stacks:
 
 
 @contextlib.contextmanager
-def _stack_for(plan: Blueprint, progress: Progress) -> Iterator[Stack]:
+def _stack_for(plan: Blueprint, progress: Progress, cancelled: threading.Event) -> Iterator[Stack]:
     with kept_stack(plan, progress=progress) as kept:
         if kept is not None:
             yield kept
             return
-    with running_stack(plan, progress=progress) as stack:
+    with running_stack(plan, progress=progress, cancelled=cancelled) as stack:
         yield stack

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from parity.errors import ParityError, SourceError, StackError
+from parity.errors import CancelledError, ParityError, SourceError, StackError
 from parity.scenario.source import joined
 from parity.stack import compose, launch, network, owner
 from parity.stack.broker import Broker
@@ -100,10 +101,20 @@ class Stack:
         plan: What it was made from.
         images: For each image name of the compose file the reference used.
         labels: What everything of it carries.
+        cancelled: Set from another thread to end every wait for it.
     """
 
-    def __init__(self, stack_id: str, plan: Blueprint, images: dict[str, str], labels: dict[str, str]) -> None:
+    def __init__(
+        self,
+        stack_id: str,
+        plan: Blueprint,
+        images: dict[str, str],
+        labels: dict[str, str],
+        *,
+        cancelled: threading.Event | None = None,
+    ) -> None:
         self.id = stack_id
+        self._cancelled = cancelled or threading.Event()
         self.plan = plan
         self.images = images
         self.labels = labels
@@ -138,6 +149,7 @@ class Stack:
 
         Raises:
             NotReadyError: They don't in time; names the services with their last lines.
+            CancelledError: It was cancelled.
         """
         wait_for(
             f"the stack {self.plan.files.name}",
@@ -149,6 +161,8 @@ class Stack:
         self._starts.clear()
 
     def _look_ready(self) -> tuple[bool | None, str]:
+        if self._cancelled.is_set():
+            raise CancelledError("the wait was cancelled")
         self.start_dead()
         states = self.broker.node_states()
         database = self.database.is_ready()
@@ -287,13 +301,16 @@ class Namespace:
 
 
 @contextlib.contextmanager
-def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) -> Iterator[Stack]:
+def running_stack(
+    plan: Blueprint, *, progress: Progress, keep: bool = False, cancelled: threading.Event | None = None
+) -> Iterator[Stack]:
     """Bring a stack up, hold it while the block runs, and take it down.
 
     Args:
         plan: What to bring up.
         progress: Told what takes time.
         keep: Leave it up when the block is left without an error (`parity up`).
+        cancelled: Set from another thread to end every wait for it.
 
     Raises:
         ParityError: It does not come up; whatever was started is gone again.
@@ -303,7 +320,7 @@ def running_stack(plan: Blueprint, *, progress: Progress, keep: bool = False) ->
         assert mine, "a fresh stack id is nobody else's"
         leave = False
         try:
-            stack = _bring_up(stack_id, plan, progress, keep=keep)
+            stack = _bring_up(stack_id, plan, progress, keep=keep, cancelled=cancelled)
             try:
                 if keep:
                     owner.mark_kept(stack_id)
@@ -333,7 +350,9 @@ def prepare_images(plan: Blueprint, progress: Progress) -> dict[str, str]:
     return images
 
 
-def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool) -> Stack:
+def _bring_up(
+    stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool, cancelled: threading.Event | None
+) -> Stack:
     files = plan.files
     images = prepare_images(plan, progress)
     labels = {
@@ -354,7 +373,7 @@ def _bring_up(stack_id: str, plan: Blueprint, progress: Progress, *, keep: bool)
     file.write_text(compose.render(plan.backing, ports=ports, images=images, labels=labels))
     progress(f"bringing up {', '.join(plan.backing)}")
     compose.up(file, project=f"parity-{stack_id}")
-    stack = Stack(stack_id, plan, images, labels)
+    stack = Stack(stack_id, plan, images, labels, cancelled=cancelled)
     try:
         progress("waiting for the cluster and the database")
         stack.wait_ready(within_s=description.ready_within)
