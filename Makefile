@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # uv takes a sixth of pip's time, but knows nothing of pip's settings: where a machine needs those, pip does it.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1) 2>/dev/null || $(PIP) $(1)
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt $(1) 2>/dev/null || $(PIP) $(1)
 
 .PHONY: help parity test check bench clean
 

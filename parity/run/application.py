@@ -22,6 +22,7 @@ from parity.run.wire import Wire
 from parity.scenario.group import GroupSection
 from parity.scenario.scenario import Scenario
 from parity.stack import compose, launch
+from parity.stack.broker import Consumers
 from parity.stack.engine import log_tail, wait_for
 from parity.stack.group import Group
 from parity.stack.stack import Blueprint, Namespace
@@ -193,7 +194,7 @@ class Application:
         def look() -> tuple[bool | None, str]:
             self._check_workers()
             try:
-                consuming = {queue: self._broker.consumers(self._namespace.name, queue) or 0 for queue in queues}
+                consuming = {queue: consumers.of(queue) or 0 for queue in queues}
             except ParityError as error:
                 return None, str(error)
             last = ", ".join(f"{queue} has {count} consumers" for queue, count in consuming.items())
@@ -205,7 +206,8 @@ class Application:
             tails = [f"last lines of {name}:\n{log_tail(container)}" for name, container in containers.items()]
             return "\n".join(tails[-2:])
 
-        wait_for(f"{desired} workers consuming", look, within_s=_WORKERS_READY_S, every_s=0.1, hint=hint)
+        with Consumers(self._broker, self._namespace.name) as consumers:
+            wait_for(f"{desired} workers consuming", look, within_s=_WORKERS_READY_S, every_s=0.1, hint=hint)
 
     def submit(self, kind: str, count: int = 1) -> range:
         """Hand over jobs, to the producers in turn.

@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from parity.check import judge
@@ -24,6 +23,7 @@ from parity.run.watch import Watch
 from parity.scenario.properties import Properties
 from parity.scenario.scenario import Scenario
 from parity.scenario.steps import IN_TURN, NODES, SAME, Step
+from parity.stack.broker import Consumers
 from parity.stack.engine import wait_for
 from parity.stack.faults.live import Live, Subject, workers_in_role
 from parity.stack.policy import set_policy
@@ -252,9 +252,7 @@ class DockerRun:
         last += [f"{queue.name} with a member missing" for queue in queues if not queue.online]
         if not last and self._broke_nodes:
             names = [queue.name for queue in queues if queue.quorum]
-            with ThreadPoolExecutor(max_workers=4) as pool:
-                elected = pool.map(lambda name: self.stack.broker.has_elected(self.name, name), names)
-                last += [f"{name} without election" for name, done in zip(names, elected, strict=True) if not done]
+            last += [f"{name} without election" for name in self.stack.broker.without_election(self.name, names)]
         return (None if last else True), ", ".join(last)
 
     def _restart_hung(self, down: list[str]) -> None:
@@ -321,10 +319,11 @@ class DockerRun:
 
     def _wait_for_no_consumer(self, queue: str) -> None:
         def look() -> tuple[bool | None, str]:
-            consumers = self.stack.broker.consumers(self.name, queue)
-            return (None if consumers else True), f"{consumers} consumers"
+            count = consumers.of(queue)
+            return (None if count else True), f"{count} consumers"
 
-        wait_for(f"the queue {queue} without consumers", look, within_s=30, every_s=0.1)
+        with Consumers(self.stack.broker, self.name) as consumers:
+            wait_for(f"the queue {queue} without consumers", look, within_s=30, every_s=0.1)
 
     def _phase(self, phase: PhaseName, within_s: float = 0.0) -> None:
         deadline_us = self.recorder.now_us() + round(within_s * 1e6) if within_s else 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -25,6 +28,8 @@ _TIMEOUT_S = 3.0
 _MAKE_S = 60.0
 #: How long a virtual host that was made, or started where it was stopped, may take to run everywhere.
 _RUN_S = 30.0
+#: A port that was looked up so lately is not looked up again, though nobody answers there: a node that boots does not.
+_PORT_GOOD_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,7 @@ class Broker:
         self.section = section
         self.containers = containers
         self._ports: dict[tuple[str, int], int] = {}
+        self._looked_up_s: dict[tuple[str, int], float] = {}
         self._settle_s: float | None = None
         self._http = httpx.Client(auth=(section.user, section.password), timeout=_TIMEOUT_S)
 
@@ -71,8 +77,15 @@ class Broker:
         """The host's loopback port for a node's port, looked up once until `forget_ports`."""
         key = (service, port)
         if key not in self._ports:
+            self._looked_up_s[key] = time.monotonic()
             self._ports[key] = published_port(self.containers[service], port)
         return self._ports[key]
+
+    def _doubt_port(self, service: str, port: int) -> None:
+        """Look a port up again where nobody answers: its container may have been restarted by another hand."""
+        key = (service, port)
+        if time.monotonic() - self._looked_up_s.get(key, -_PORT_GOOD_S) >= _PORT_GOOD_S:
+            self._ports.pop(key, None)
 
     def forget_ports(self) -> None:
         """Look ports up again: a restarted container has new ones."""
@@ -108,7 +121,7 @@ class Broker:
             timeout = httpx.Timeout(_TIMEOUT_S, read=read_s)
             return self._http.request(method, f"http://127.0.0.1:{port}/api/{path}", json=body, timeout=timeout)
         except (httpx.HTTPError, EngineError):
-            self._ports.pop((service, self.section.management_port), None)
+            self._doubt_port(service, self.section.management_port)
             raise
 
     def node_states(self) -> dict[str, str]:
@@ -173,20 +186,26 @@ class Broker:
             quorum=queue.get("type") == "quorum",
         )
 
-    def has_elected(self, virtual_host: str, queue: str) -> bool:
-        """Whether a quorum queue's members agree that one of them leads.
+    def without_election(self, virtual_host: str, queues: Sequence[str]) -> list[str]:
+        """Those of some quorum queues whose members do not agree that one of them leads; all where nobody can tell.
 
-        The management API names the leader that the queue had last, also while there is none.
-
-        Raises:
-            StackError: No node answers.
+        The management API names the leader that a queue had last, also while there is none. The command line tool's
+        `rabbitmq-queues quorum_status` takes a second of a processor for each queue; this asks what it asks, once.
         """
-        arguments = ["quorum_status", "--vhost", virtual_host, queue, "--formatter", "json"]
-        code, text = execute(self.containers[self.section.services[0]], "rabbitmq-queues", "-q", *arguments)
-        if code:
-            return False
-        states = [str(member.get("Raft State")) for member in json.loads(text)]
-        return states.count("leader") == 1 and states.count("follower") == len(states) - 1
+        if not queues:
+            return []
+        names = ", ".join(f"<<{_erlang(name)}/utf8>>" for name in queues)
+        asked = (
+            f'[[proplists:get_value(<<"Raft State">>, M) || '
+            f"M <- rabbit_quorum_queue:status(<<{_erlang(virtual_host)}/utf8>>, Q)] || Q <- [{names}]]."
+        )
+        try:
+            answer = self.control(self.section.services[0], "eval", asked)
+        except StackError:
+            return list(queues)
+        states = [re.findall(r"\w+", members) for members in re.findall(r"\[([^][]*)\]", answer)]
+        elected = [members.count("leader") == 1 and members.count("follower") == len(members) - 1 for members in states]
+        return [name for number, name in enumerate(queues) if not any(elected[number : number + 1])]
 
     def settle_s(self) -> float:
         """How old the broker's queue statistics can be: its own intervals, asked of a node once.
@@ -201,20 +220,6 @@ class Broker:
         intervals_ms = [int(number) for number in re.findall(r"\d+", answer)]
         self._settle_s = 1.2 * max(intervals_ms) / 1000 + 0.2
         return self._settle_s
-
-    def consumers(self, virtual_host: str, queue: str) -> int | None:
-        """Consumers on a queue, asked of the queue itself and so not late; None where there is no such queue.
-
-        Raises:
-            StackError: The queue does not answer.
-        """
-        try:
-            with self.connect(virtual_host) as connection:
-                if not _exists(connection, queue):
-                    return None
-                return int(connection.channel().queue_declare(queue, passive=True).method.consumer_count)
-        except pika.exceptions.AMQPError as error:
-            raise StackError(f"the queue {queue} does not answer: {error!r}") from error
 
     def create_virtual_host(self, name: str) -> list[str]:
         """Make a virtual host where the stack's user may do everything, and see that it runs on every node that runs.
@@ -383,7 +388,7 @@ class Broker:
                 )
                 return pika.BlockingConnection(parameters)
             except (pika.exceptions.AMQPError, AMQPConnectorException, EngineError, OSError) as error:
-                self._ports.pop((service, self.section.amqp_port), None)
+                self._doubt_port(service, self.section.amqp_port)
                 errors.append(f"{service}: {error!r}")
         raise StackError(f"no broker node takes an AMQP connection: {'; '.join(errors)}")
 
@@ -392,8 +397,60 @@ class Broker:
         return node.rpartition("@")[2]
 
 
+class Consumers:
+    """Counts consumers, asked of the queue itself and so not late, over one connection while that lasts.
+
+    Args:
+        broker: The broker.
+        virtual_host: Where the queues are.
+    """
+
+    def __init__(self, broker: Broker, virtual_host: str) -> None:
+        self._broker = broker
+        self._virtual_host = virtual_host
+        self._connection: pika.BlockingConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._hang_up()
+
+    def of(self, queue: str) -> int | None:
+        """Consumers on a queue; None where there is no such queue.
+
+        Raises:
+            StackError: The queue does not answer.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._broker.connect(self._virtual_host)
+            channel = self._connection.channel()
+            count = int(channel.queue_declare(queue, passive=True).method.consumer_count)
+            channel.close()
+        except pika.exceptions.AMQPError as error:
+            if isinstance(error, pika.exceptions.ChannelClosedByBroker) and error.reply_code == httpx.codes.NOT_FOUND:
+                return None
+            self._hang_up()
+            raise StackError(f"the queue {queue} does not answer: {error!r}") from error
+        return count
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                self._connection.close()
+            self._connection = None
+
+
 def _refused(method: str, path: str, answers: list[str]) -> StackError:
     return StackError(f"the broker's management API refused {method} /api/{path}: {'; '.join(answers)}")
+
+
+def _erlang(text: str) -> str:
+    """A text as Erlang's source has it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _exists(connection: pika.BlockingConnection, queue: str) -> bool:

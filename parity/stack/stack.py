@@ -130,14 +130,16 @@ class Stack:
         self.database = Database(description.database, self.containers[description.database.service])
 
     def _find_containers(self) -> dict[str, Container]:
-        chosen: Filters = {"label": f"com.docker.compose.project={self.project}"}
         with translated(f"list the containers of {self.project}"):
-            found = engine().containers.list(all=True, filters=chosen, ignore_removed=True)
+            found = engine().containers.list(all=True, filters=self._own(), ignore_removed=True)
         by_service = {str(container.labels["com.docker.compose.service"]): container for container in found}
         missing = sorted(set(self.plan.backing) - set(by_service))
         if missing:
             raise StackError(f"the compose tool made no container for {', '.join(missing)}")
         return by_service
+
+    def _own(self) -> Filters:
+        return {"label": f"com.docker.compose.project={self.project}"}
 
     def close(self) -> None:
         """Close parity's own connections; the containers stay."""
@@ -185,7 +187,12 @@ class Stack:
         """
         started = []
         with translated(f"look at the containers of {self.project}"):
+            # One question for all of them; whoever is not in the answer is gone, which the reload says.
+            found = engine().containers.list(all=True, sparse=True, filters=self._own())
+            states = {one.id: str(one.attrs["State"]) for one in found}
             for name, container in self.containers.items():
+                if states.get(container.id, "dead") not in {"exited", "dead"}:
+                    continue
                 container.reload()
                 if container.status not in {"exited", "dead"}:
                     continue

@@ -40,7 +40,7 @@ class Containers:
         self.prepared += 1
         return {}
 
-    def run_on(self, stacks, entries, *, cancelled=None, **_) -> Iterator[Result]:
+    def run_on(self, _, entries, *, cancelled=None, **__) -> Iterator[Result]:
         self.cancelled = cancelled
         for entry in entries:
             if cancelled is not None and cancelled.is_set():
@@ -67,9 +67,7 @@ def runs(names: list[str], **options: Any) -> Iterator[Result]:
     entries = [
         Entry(files=files, scenario=scenario, expectation=Expectation(), source=scenario.name) for scenario in scenarios
     ]
-    return run_entries(
-        entries, seed=1, out=Path("out"), progress=lambda _: None, announce=lambda *_: None, **options
-    )
+    return run_entries(entries, seed=1, out=Path("out"), progress=lambda _: None, announce=lambda *_: None, **options)
 
 
 def test_two_stacks_run_at_the_same_time_and_every_result_comes_once(containers):

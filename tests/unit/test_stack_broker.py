@@ -184,3 +184,51 @@ class TestAVirtualHost:
         nodes = Nodes(RUNNING, made=(httpx.ReadTimeout, 204))
         with pytest.raises(StackError, match=r"one: no answer within 60 s, and it may be half made$"):
             nodes.broker.create_virtual_host("run")
+
+
+@pytest.mark.parametrize(
+    ("answer", "without"),
+    [
+        pytest.param("[[leader,follower,follower],[follower,follower,leader]]", [], id="both have one"),
+        pytest.param("[[leader,follower,follower],\n [candidate,follower,noproc]]", ["dead"], id="one has none"),
+        pytest.param("[[leader,leader,follower],[leader,follower,follower]]", ["jobs"], id="two think they lead"),
+        pytest.param("[[leader,follower,noproc],[leader,follower,follower]]", ["jobs"], id="a member is missing"),
+        pytest.param("[[leader,follower,follower]]", ["dead"], id="nothing is said of one"),
+        pytest.param(StackError("it crashed"), ["jobs", "dead"], id="nobody tells"),
+    ],
+)
+def test_a_queue_has_elected_when_one_member_leads_and_all_others_follow(
+    monkeypatch: pytest.MonkeyPatch, answer: str | StackError, without: list[str]
+):
+    asked: list[str] = []
+
+    def control(*arguments: str) -> str:
+        asked.extend(arguments)
+        if isinstance(answer, StackError):
+            raise answer
+        return answer
+
+    broker = Broker(SECTION, {})
+    monkeypatch.setattr(broker, "control", control)
+    assert broker.without_election('run "ä"', ["jobs", "dead"]) == without
+    assert '<<"run \\"ä\\""/utf8>>' in asked[-1]
+    assert broker.without_election("run", []) == []
+
+
+def test_a_port_is_looked_up_again_where_nobody_answers_but_not_at_once(monkeypatch: pytest.MonkeyPatch):
+    now_s, looked_up = [100.0], []
+    monkeypatch.setattr("parity.stack.broker.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("parity.stack.broker.published_port", lambda *_: looked_up.append(1) or 1)
+    broker = Broker(SECTION, dict.fromkeys(SECTION.services))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    broker._http = httpx.Client(transport=httpx.MockTransport(answer))
+    for _ in range(3):
+        broker.node_states()
+    assert len(looked_up) == len(SECTION.services), "a node that boots does not answer for seconds"
+    now_s[0] += 1.5
+    broker.node_states()
+    broker.node_states()
+    assert len(looked_up) == 2 * len(SECTION.services), "it may have been restarted, with another port"
