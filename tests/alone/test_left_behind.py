@@ -123,6 +123,28 @@ def test_interrupted_in_the_middle_of_a_fault(tmp_path: Path, ending: signal.Sig
     assert belongings.left() == set()
 
 
+def everything() -> set[str]:
+    """Containers and networks of every stack that is there."""
+    client, chosen = docker.from_env(), {"label": "dev.parity.stack"}
+    containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+    return {thing.name for thing in [*containers, *client.networks.list(filters=chosen)]}
+
+
+@pytest.mark.parametrize("moment", ["waiting for the cluster", "queue-leader-killed: faults"])
+def test_interrupted_with_two_stacks_side_by_side(tmp_path: Path, moment: str) -> None:
+    """Both are taken down, though neither is the main thread's, and neither waits until it is up."""
+    before = everything()
+    enough = ["queue-leader-killed", "connections-exhausted", "disk-alarm", "slow-link"]
+    run = Running("run", *enough, "--stack", "compose/rabbitmq", out=tmp_path)
+    run.wait_for_line(r"stack 1: waiting for the cluster")
+    run.wait_for_line(r"stack 2: waiting for the cluster")
+    run.wait_for_line(moment)
+    assert len(everything() - before) >= 10, "two stacks of four services and a network each"
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish(within_s=60) == 130, "\n".join(run.lines)
+    assert everything() == before
+
+
 def test_a_kept_stack_is_repaired(tmp_path: Path) -> None:
     """SIGKILL while a node of a kept stack is isolated: the next command takes the rules away, the stack stays."""
     name, out = "compose/rabbitmq+quorum-autoheal", tmp_path / "out"
