@@ -22,6 +22,7 @@ from bench import (
     search_power,
     simulator,
     stack_ready,
+    stacks,
     suite,
     throughput,
 )
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "search": lambda: search_power.bench(ROOT),
     "simulator": lambda: simulator.bench(ROOT),
     "stack": lambda: stack_ready.bench(ROOT),
+    "stacks": lambda: stacks.bench(ROOT),
     "suite": lambda: suite.bench(ROOT),
     "throughput": lambda: throughput.bench(ROOT),
 }
