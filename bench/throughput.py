@@ -22,6 +22,7 @@ from parity.scenario.properties import Properties
 from parity.scenario.ranges import IntRange
 from parity.scenario.scenario import Scenario, Workload
 from parity.stack import launch
+from parity.stack.broker import Consumers
 from parity.stack.description import load_stack
 from parity.stack.engine import wait_for
 from parity.stack.stack import Blueprint, Stack, blueprint, running_stack
@@ -102,10 +103,11 @@ def _alone(stack: Stack, plan: Blueprint, name: str) -> float:
                 launch.start(worker)
 
             def consuming() -> tuple[bool | None, str]:
-                count = stack.broker.consumers(name, description.queues.work[0])
+                count = consumers.of(description.queues.work[0])
                 return (True if count == _WORKERS else None), f"{count} consumers"
 
-            wait_for("the workers", consuming, within_s=60)
+            with Consumers(stack.broker, name) as consumers:
+                wait_for("the workers", consuming, within_s=60)
             start = time.monotonic()
             submitter.submit([f"job-{number:06d}" for number in range(JOBS)], "")
 
