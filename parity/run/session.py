@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from parity.run.fits import check_fits
 from parity.run.record import Record
 from parity.run.result import Result
 from parity.run.stacks import Stacks
+from parity.stack import owner
 from parity.stack.stack import Blueprint, Stack, blueprint, prepare_images
 
 Progress = Callable[[str], None]
@@ -72,15 +73,18 @@ def run_entries(
     alone = alone_of(entries, lanes)
     stacks = min(stacks, sum(_worth(len(alone.intersection(group))) for group in groups))
     run = functools.partial(run_on, seed=seed, out=out, announce=announce, lanes=lanes)
-    if stacks <= 1:
-        with Stacks(progress) as own:
-            yield from run(own, entries, progress=progress)
-        return
-    # Here, and not by whoever needs one first: this can take minutes, and must end with Ctrl-C.
-    for plan in plans.values():
-        prepare_images(plan, progress)
-    deal = Deal(groups, alone=alone, machines=stacks, lanes=lanes)
-    yield from _Beside(entries, deal, run, progress).results(stacks)
+    with owner.held(owner.users_lock("stacks")) if stacks > 1 else nullcontext(enter_result=False) as mine:
+        if mine:
+            # Here, and not by whoever needs one first: this can take minutes, and must end with Ctrl-C.
+            for plan in plans.values():
+                prepare_images(plan, progress)
+            deal = Deal(groups, alone=alone, machines=stacks, lanes=lanes)
+            yield from _Beside(entries, deal, run, progress).results(stacks)
+            return
+        if stacks > 1:
+            progress("another parity has stacks side by side: one stack does here")
+    with Stacks(progress) as own:
+        yield from run(own, entries, progress=progress)
 
 
 def alone_of(entries: list[Entry], lanes: int) -> set[int]:

@@ -69,10 +69,15 @@ def is_marked_kept(folder: Path) -> bool:
     return (folder / "kept").exists()
 
 
+def users_lock(what: str) -> Path:
+    """One of the user's locks, whatever its state folder."""
+    return Path(tempfile.gettempdir()) / f"parity-{os.getuid()}-{what}.lock"
+
+
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; yields False where another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         yield _take(descriptor)
     finally:
@@ -84,11 +89,10 @@ def one_at_a_time(what: str, *, wait: Callable[[], None]) -> Iterator[None]:
     """Hold one of the user's locks, whatever its state folder, while the block runs.
 
     Args:
-        what: Its name.
+        what: Its name, as `users_lock` takes it.
         wait: Called first where another living process holds it, which is then waited for.
     """
-    path = Path(tempfile.gettempdir()) / f"parity-{os.getuid()}-{what}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(users_lock(what), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if not _take(descriptor):
             wait()

@@ -18,6 +18,7 @@ from parity.run.entry import Entry
 from parity.run.result import Result
 from parity.run.session import run_entries
 from parity.scenario.scenario import Expectation, load_scenario
+from parity.stack import owner
 from parity.stack.description import load_stack
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +53,10 @@ class Containers:
 
 
 @pytest.fixture
-def containers(monkeypatch: pytest.MonkeyPatch) -> Containers:
+def containers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Containers:
     stand_in = Containers()
+    # Another parity of the user's may be at work on this machine.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(session, "run_on", stand_in.run_on)
     monkeypatch.setattr(session, "prepare_images", stand_in.prepare_images)
     monkeypatch.setattr(session, "plans_of", lambda entries: {entries[0].files.name: None})
@@ -121,3 +124,13 @@ def test_leaving_early_waits_until_everything_is_down(containers):
     assert next(results)
     results.close()
     assert ended == [TOGETHER[1]]
+
+
+def test_only_one_parity_at_a_time_has_stacks_side_by_side(containers):
+    with owner.held(owner.users_lock("stacks")) as mine:
+        assert mine
+        assert len(list(runs(ALONE + TOGETHER))) == len(ALONE + TOGETHER)
+    assert list(containers.ran) == [threading.current_thread().name]
+    assert containers.prepared == 0
+    assert len(list(runs(ALONE + TOGETHER))) == len(ALONE + TOGETHER)
+    assert containers.prepared == 1, "the other is gone"
