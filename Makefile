@@ -28,14 +28,14 @@ $(VENV)/installed-dev: $(VENV)/installed
 parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there; without Docker on the simulator)
 	@$(BIN)/parity run $(ARGS)
 
-# First the engine's tests, two files side by side, and on what they leave of the processors those of models and checks;
-# then those that look at the whole engine, beside the others. What was run aside is shown at the end.
+# First the engine's tests, two files side by side, and on what they leave of the processors all that only takes time;
+# then those that look at the whole engine, beside those that look at the clock. What was run aside is shown at the end.
 test: $(VENV)/installed-dev ## Every test; those that need Docker are skipped without it, and fail in CI
-	@aside=$$(mktemp); trap 'kill $$pure 2>/dev/null; rm -f $$aside' EXIT; trap 'exit 130' INT TERM; \
-	nice -n 19 $(BIN)/pytest -m pure -n auto --dist loadfile >$$aside 2>&1 & pure=$$!; \
+	@shown=$$(mktemp); trap 'kill $$patient 2>/dev/null; rm -f $$shown' EXIT; trap 'exit 130' INT TERM; \
+	nice -n 19 $(BIN)/pytest -m aside -n auto --dist loadfile >$$shown 2>&1 & patient=$$!; \
 	$(BIN)/pytest -m "docker and not alone" -n 2 --dist loadfile; engine=$$?; \
-	$(BIN)/pytest -m "(alone or not docker) and not pure" -n auto --dist loadfile --no-loadscope-reorder; others=$$?; \
-	wait $$pure; models=$$?; cat $$aside; [ "$$engine $$others $$models" = "0 0 0" ]
+	$(BIN)/pytest -m "(alone or not docker) and not aside" -n auto --dist loadfile --no-loadscope-reorder; others=$$?; \
+	wait $$patient; patients=$$?; cat $$shown; [ "$$engine $$others $$patients" = "0 0 0" ]
 
 check: $(VENV)/installed-dev ## Lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }

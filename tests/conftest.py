@@ -10,13 +10,19 @@ from hypothesis import HealthCheck, settings
 
 from parity.pytest_plugin.needs import need_engine
 
-#: Where tests are that need nothing but a processor and time, however much of it: models, checks, the simulator.
-_PURE = (
-    *("scaling/test_invariants", "scaling/test_wrong_rules", "unit/test_check_", "unit/test_conformance"),
-    *("unit/test_probes", "unit/test_scaling_", "unit/test_sim_", "unit/test_zoo"),
+#: Where tests are that need time, and nothing else of the machine: how long they take says nothing.
+_ASIDE = (
+    *("scaling/", "unit/test_aws_random_requests", "unit/test_aws_wire", "unit/test_bad_scenario", "unit/test_check_"),
+    *("unit/test_cli", "unit/test_conformance", "unit/test_description", "unit/test_docs", "unit/test_modelled"),
+    *(
+        "unit/test_probes",
+        "unit/test_pytest_plugin",
+        "unit/test_readme_sim",
+        "unit/test_scaling_",
+        "unit/test_scenario",
+    ),
+    *("unit/test_sim_", "unit/test_zoo"),
 )
-#: But for these, which start processes, or search by the clock.
-_IMPURE = ("unit/test_sim_search", "unit/test_sim_spaces", "unit/test_sim_spread")
 
 # Other tests run beside them: how long an example takes says nothing.
 settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,9 +31,10 @@ settings.load_profile("beside others")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        name = item.nodeid.removeprefix("tests/")
-        if name.startswith(_PURE) and not name.startswith(_IMPURE):
-            item.add_marker(pytest.mark.pure)
+        # Ray gives its processes so many seconds to start.
+        ray = "ray_home" in getattr(item, "fixturenames", ())
+        if item.nodeid.removeprefix("tests/").startswith(_ASIDE) and not ray:
+            item.add_marker(pytest.mark.aside)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -43,7 +43,7 @@ def parity(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         text=True,
         cwd=cwd,
         env=os.environ | {"DOCKER_HOST": "unix:///nonexistent", "PATH": "", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert "Traceback" not in done.stderr + done.stdout
