@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # uv takes a sixth of pip's time, but knows nothing of pip's settings: where a machine needs those, pip does it.
-INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt $(1) 2>/dev/null || $(PIP) $(1)
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1) 2>/dev/null || $(PIP) $(1)
 
 .PHONY: help parity test check bench clean
 
@@ -22,10 +22,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@echo "adding what tests and benchmarks need (about 10 seconds)"
-	@$(call INSTALL,-e '.[dev]')
+	@# Hundreds of processes import it, and where Python may write no bytecode each would compile it anew.
+	@UV_COMPILE_BYTECODE=1 $(call INSTALL,-e '.[dev]')
 	@touch $@
 
-parity: $(VENV)/installed ## Break the reference stack and account for every job (under 6 minutes; 3 with the images there; without Docker on the simulator)
+parity: $(VENV)/installed ## Break the reference stack and account for every job (about 5 minutes; 3 with the images there; without Docker on the simulator)
 	@$(BIN)/parity run $(ARGS)
 
 # First the engine's tests, two files side by side, and on what they leave of the processors all that only takes time;
