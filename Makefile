@@ -29,14 +29,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 parity: $(VENV)/installed ## Break the reference stack and account for every job (about 5 minutes; 3 with the images there; without Docker on the simulator)
 	@$(BIN)/parity run $(ARGS)
 
-# First the engine's tests, two files side by side, and on what they leave of the processors all that only takes time;
-# then those that look at the whole engine, beside those that look at the clock. What was run aside is shown at the end.
+# First the engine's tests, two files side by side and nothing beside them: what they see must not come too late. Then
+# those that look at the whole engine, by one process, and all others, on every processor.
 test: $(VENV)/installed-dev ## Every test; those that need Docker are skipped without it, and fail in CI
-	@shown=$$(mktemp); trap 'kill $$patient 2>/dev/null; rm -f $$shown' EXIT; trap 'exit 130' INT TERM; \
-	nice -n 19 $(BIN)/pytest -m aside -n auto --dist loadfile >$$shown 2>&1 & patient=$$!; \
-	$(BIN)/pytest -m "docker and not alone" -n 2 --dist loadfile; engine=$$?; \
-	$(BIN)/pytest -m "(alone or not docker) and not aside" -n auto --dist loadfile --no-loadscope-reorder; others=$$?; \
-	wait $$patient; patients=$$?; cat $$shown; [ "$$engine $$others $$patients" = "0 0 0" ]
+	@$(BIN)/pytest -m "docker and not alone" -n 2 --dist loadfile; engine=$$?; \
+	$(BIN)/pytest -m "alone or not docker" -n auto --dist loadfile --no-loadscope-reorder; others=$$?; \
+	[ "$$engine $$others" = "0 0" ]
 
 check: $(VENV)/installed-dev ## Lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }

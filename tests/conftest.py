@@ -10,31 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from parity.pytest_plugin.needs import need_engine
 
-#: Where tests are that need time, and nothing else of the machine: how long they take says nothing.
-_ASIDE = (
-    *("scaling/", "unit/test_aws_random_requests", "unit/test_aws_wire", "unit/test_bad_scenario", "unit/test_check_"),
-    *("unit/test_cli", "unit/test_conformance", "unit/test_description", "unit/test_docs", "unit/test_modelled"),
-    *(
-        "unit/test_probes",
-        "unit/test_pytest_plugin",
-        "unit/test_readme_sim",
-        "unit/test_scaling_",
-        "unit/test_scenario",
-    ),
-    *("unit/test_sim_", "unit/test_zoo"),
-)
-
 # Other tests run beside them: how long an example takes says nothing.
 settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("beside others")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        # Ray gives its processes so many seconds to start.
-        ray = "ray_home" in getattr(item, "fixturenames", ())
-        if item.nodeid.removeprefix("tests/").startswith(_ASIDE) and not ray:
-            item.add_marker(pytest.mark.aside)
 
 
 @pytest.hookimpl(tryfirst=True)
