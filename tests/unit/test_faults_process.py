@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
 
+from parity.errors import EngineError, NotReadyError
 from parity.scenario.steps import Step
 from parity.stack.faults import process
 from parity.stack.faults.live import Subject
@@ -84,3 +86,50 @@ def test_who_is_slowed_down_gets_no_more_than_it_had_and_that_again(had_us, slow
     with process.slowed_down(step, [subject], live):  # type: ignore[arg-type]
         assert container.attrs["HostConfig"]["CpuQuota"] == slow_us
     assert [entry["limits"] for entry in entries] == [{"cpu_period": 100_000, "cpu_quota": back_us}]
+
+
+class Stubborn:
+    """A container that is frozen at the third attempt, or refuses for good."""
+
+    status = "paused"
+
+    def __init__(self, refusal: str) -> None:
+        self.refusal = refusal
+        self.attempts = 0
+
+    def pause(self) -> None:
+        self.attempts += 1
+        if self.attempts <= 2:
+            raise docker.errors.APIError("500 Server Error", explanation=self.refusal)
+
+    def reload(self) -> None:
+        pass
+
+
+def frozen(container: Stubborn) -> str:
+    subject = Subject(name="rabbit1", role="node", container=container)  # type: ignore[arg-type]
+    live: Any = SimpleNamespace(stack=SimpleNamespace(undo=SimpleNamespace(pending=lambda _: contextlib.nullcontext())))
+    with process.paused(Step.model_validate({"pause": "every node", "for": "1s"}), [subject], live) as proof:
+        return proof
+
+
+def test_a_container_whose_processes_do_not_all_stand_still_is_frozen_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process, "_entry", lambda *_: {})
+    container = Stubborn("Cannot pause container x: OCI runtime pause failed: unable to freeze: unknown")
+    assert frozen(container) == "rabbit1 frozen"
+    assert container.attempts == 3
+
+
+def test_any_other_refusal_of_the_engine_is_the_faults_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process, "_entry", lambda *_: {})
+    container = Stubborn("Container x is not running")
+    with pytest.raises(EngineError, match="pause rabbit1: Container x is not running"):
+        frozen(container)
+    assert container.attempts == 1
+
+
+def test_one_that_never_stands_still_is_not_frozen_in_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process, "_entry", lambda *_: {})
+    monkeypatch.setattr(process, "_FROZEN_S", 0.0)
+    with pytest.raises(NotReadyError, match=r"rabbit1 frozen(?s:.*)unable to freeze"):
+        frozen(Stubborn("unable to freeze"))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import docker.errors
 from docker.models.containers import Container
 
 from parity.errors import FaultError
@@ -19,6 +20,9 @@ from parity.stack.faults.live import Live, Subject
 from parity.stack.submitter import CommandSubmitter
 
 _CLUSTER_READY_S = 90.0
+#: What runc says when it gives up, and how long it is asked again.
+_NOT_FROZEN = "unable to freeze"
+_FROZEN_S = 10.0
 
 
 @contextlib.contextmanager
@@ -66,13 +70,36 @@ def paused(step: Step, subjects: list[Subject], live: Live) -> Iterator[str]:
     with contextlib.ExitStack() as undo:
         for subject in subjects:
             undo.enter_context(live.stack.undo.pending(_entry("unpause", subject)))
-            with translated(f"pause {subject.name}"):
-                subject.container.pause()
+            _freeze(subject)
         for subject in subjects:
             subject.container.reload()
             if subject.container.status != "paused":
                 raise FaultError(f"{subject.name} is {subject.container.status}, not paused")
         yield f"{_names(subjects)} frozen"
+
+
+def _freeze(subject: Subject) -> None:
+    """Have the engine freeze a container; again where the kernel did not get all of its processes to stand still.
+
+    runc tells the freezer a thousand times within a few milliseconds, and gives up: one process that is in a call which
+    cannot be interrupted, such as a read from a slow disk, is enough.
+
+    Raises:
+        NotReadyError: It is not frozen in time.
+        EngineError: The engine refuses for another reason.
+    """
+
+    def look() -> tuple[bool | None, str]:
+        try:
+            subject.container.pause()
+        except docker.errors.APIError as error:
+            if _NOT_FROZEN not in str(error.explanation or error):
+                raise
+            return None, f"the engine said: {error.explanation}"
+        return True, ""
+
+    with translated(f"pause {subject.name}"):
+        wait_for(f"{subject.name} frozen", look, within_s=_FROZEN_S, every_s=0.05)
 
 
 @contextlib.contextmanager
