@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "making the virtual environment (about 10 seconds)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "parity needs Python 3.11 or later; set PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: sudo apt-get install python3-venv" >&2; exit 2; }
-	@$(PIP) uv
+	@$(PIP) uv 2>/dev/null || true
 	@$(call INSTALL,-e '.[aws]')
 	@touch $@
 
