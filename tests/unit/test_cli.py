@@ -31,7 +31,7 @@ def parity(tmp_path):
             text=True,
             cwd=cwd,
             env=environment | ({"DOCKER_HOST": docker_host} if docker_host else {}),
-            timeout=600,
+            timeout=60,
             check=False,
         )
         assert "Traceback" not in done.stderr + done.stdout

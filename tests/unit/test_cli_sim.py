@@ -43,7 +43,7 @@ def parity(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         text=True,
         cwd=cwd,
         env=os.environ | {"DOCKER_HOST": "unix:///nonexistent", "PATH": "", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
-        timeout=600,
+        timeout=120,
         check=False,
     )
     assert "Traceback" not in done.stderr + done.stdout
