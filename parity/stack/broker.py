@@ -354,7 +354,7 @@ class Broker:
             connection = self.connect(virtual_host)
             with connection:
                 channel = connection.channel()
-                if not _exists(connection, queue):
+                if _consumers(connection, queue) is None:
                     return
                 while True:
                     method, properties, body = channel.basic_get(queue, auto_ack=True)
@@ -427,15 +427,10 @@ class Consumers:
         try:
             if self._connection is None:
                 self._connection = self._broker.connect(self._virtual_host)
-            channel = self._connection.channel()
-            count = int(channel.queue_declare(queue, passive=True).method.consumer_count)
-            channel.close()
+            return _consumers(self._connection, queue)
         except pika.exceptions.AMQPError as error:
-            if isinstance(error, pika.exceptions.ChannelClosedByBroker) and error.reply_code == httpx.codes.NOT_FOUND:
-                return None
             self._hang_up()
             raise StackError(f"the queue {queue} does not answer: {error!r}") from error
-        return count
 
     def _hang_up(self) -> None:
         if self._connection is not None:
@@ -453,14 +448,14 @@ def _erlang(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _exists(connection: pika.BlockingConnection, queue: str) -> bool:
-    """Whether a queue exists, asked on a channel of its own because a missing one closes the channel."""
+def _consumers(connection: pika.BlockingConnection, queue: str) -> int | None:
+    """A queue's consumers; None where it is missing. Asked on a channel of its own, which a missing one closes."""
     channel = connection.channel()
     try:
-        channel.queue_declare(queue, passive=True)
+        declared = channel.queue_declare(queue, passive=True)
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code == httpx.codes.NOT_FOUND:
-            return False
+            return None
         raise
     channel.close()
-    return True
+    return int(declared.method.consumer_count)
