@@ -151,7 +151,16 @@ def _run_part(
         outbox.put(Announced(machine=machine, number=numbers[id(entry)], drawn=drawn))
 
     due = list(shares)
-    runs = run_on(stacks, entries, seed=plan.seed, out=out, progress=progress, announce=announce, lanes=plan.lanes)
+    runs = run_on(
+        stacks,
+        entries,
+        plans=plans_of(entries),
+        seed=plan.seed,
+        out=out,
+        progress=progress,
+        announce=announce,
+        lanes=plan.lanes,
+    )
     with contextlib.closing(runs):
         for result in runs:
             # Entries of one name on one stack are told apart by nothing that is shown of them.

@@ -8,9 +8,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,17 @@ def run_entries(
     groups = [[numbers[id(entry)] for entry in group] for group in by_stack(entries, plans)]
     alone = alone_of(entries, lanes)
     stacks = min(stacks, sum(_worth(len(alone.intersection(group))) for group in groups))
-    run = functools.partial(run_on, seed=seed, out=out, announce=announce, lanes=lanes)
-    with owner.held(owner.users_lock("stacks")) if stacks > 1 else nullcontext(enter_result=False) as mine:
-        if mine:
-            # Here, and not by whoever needs one first: this can take minutes, and must end with Ctrl-C.
-            for plan in plans.values():
-                prepare_images(plan, progress)
-            deal = Deal(groups, alone=alone, machines=stacks, lanes=lanes)
-            yield from _Beside(entries, deal, run, progress).results(stacks)
-            return
-        if stacks > 1:
-            progress("another parity has stacks side by side: one stack does here")
+    run = functools.partial(run_on, plans=plans, seed=seed, out=out, announce=announce, lanes=lanes)
+    if stacks > 1:
+        with owner.held(owner.users_lock("stacks")) as mine:
+            if mine:
+                # Here, and not by whoever needs one first: this can take minutes, and must end with Ctrl-C.
+                for plan in plans.values():
+                    prepare_images(plan, progress)
+                deal = Deal(groups, alone=alone, machines=stacks, lanes=lanes)
+                yield from _Beside(entries, deal, run, progress).results(stacks)
+                return
+        progress("another parity has stacks side by side: one stack does here")
     with Stacks(progress) as own:
         yield from run(own, entries, progress=progress)
 
@@ -168,6 +168,7 @@ def run_on(
     stacks: Stacks,
     entries: list[Entry],
     *,
+    plans: Mapping[str, Blueprint],
     seed: int,
     out: Path,
     progress: Progress,
@@ -180,6 +181,7 @@ def run_on(
     Args:
         stacks: Where they come from; the one that was last used stays up.
         entries: What to run.
+        plans: Their stacks' blueprints, as `plans_of` has them.
         seed: What ranges are drawn with.
         out: Where records go.
         progress: Told what takes time.
@@ -191,11 +193,9 @@ def run_on(
         A result for each entry, as it comes.
 
     Raises:
-        SourceError: The compose tool refuses a stack.
         EngineError: The engine or an image is missing.
         StackError: A stack does not come up.
     """
-    plans = plans_of(entries)
     cancelled = cancelled or threading.Event()
     run = functools.partial(run_entry, seed=seed, out=out, progress=progress, announce=announce, cancelled=cancelled)
     for group in by_stack(entries, plans):
@@ -210,7 +210,7 @@ def run_on(
                 yield run(entry, plan, stacks.ready(plan))
 
 
-def by_stack(entries: list[Entry], plans: dict[str, Blueprint]) -> list[list[Entry]]:
+def by_stack(entries: list[Entry], plans: Mapping[str, Blueprint]) -> list[list[Entry]]:
     """Entries that can share a stack, together."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:

@@ -137,7 +137,8 @@ class Containers:
         self.breaks: dict[str, BaseException] = {}
         self.ran: list[str] = []
 
-    def run_on(self, _, entries, *, seed, out, progress, announce, lanes) -> Iterator[Result]:
+    def run_on(self, _, entries, *, plans, seed, out, progress, announce, lanes) -> Iterator[Result]:
+        assert plans == {}
         assert lanes == 1
         for entry in entries:
             drawn = entry.scenario.draw(SeededDraws(seed, entry.scenario.name))
