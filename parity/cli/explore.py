@@ -155,7 +155,7 @@ def describe(kept: Kept) -> list[str]:
     """What a person reads of a failure: how it was shrunk, its scenario, and the commands for it."""
     shrunk, folder = kept.shrunk, kept.folder
     sure = "whatever the small timings are" if shrunk.robust else "with the timings of its tape, not with any"
-    over = "" if shrunk.finished else "; the time was over, `parity shrink` goes on"
+    over = "" if shrunk.finished else "; there was more to try, and `parity shrink` does"
     scenario = (folder / "scenario.yaml").read_text(encoding="utf-8")
     return [
         f"shrunk in {shrunk.runs:,} runs and {shrunk.seconds:.1f} s to {_size(shrunk)}; it fails {sure}{over}",

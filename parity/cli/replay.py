@@ -43,7 +43,7 @@ def shrink(
     space = space_for(case.files)
     with screen.working():
         found = failure_of(case, space)
-        shrunk = make_simpler(found, space, simulate, for_s=for_s, progress=seldom(screen))
+        shrunk = make_simpler(found, space, simulate, work=None, for_s=for_s, progress=seldom(screen))
         folder = None if found.index == NO_SEARCH else case.folder
         kept = Kept(shrunk=shrunk, folder=keep(shrunk, space, out=out, seed=found.seed, folder=folder))
     if as_json:

@@ -77,10 +77,11 @@ def down(
         if stack not in {"", name_of(labels)}:
             continue
         lock = Path(labels[owner.LABEL_LOCK])
-        if owner.is_held(str(lock)):
-            raise StackError(f"the stack {stack_id} is in use by another parity; end that first")
-        screen.progress(f"taking down {name_of(labels)} ({stack_id})")
-        remove_stack(stack_id, folder=lock.parent)
+        with owner.held(lock) as mine:
+            if not mine:
+                raise StackError(f"the stack {stack_id} is in use by another parity; end that first")
+            screen.progress(f"taking down {name_of(labels)} ({stack_id})")
+            remove_stack(stack_id, folder=lock.parent)
 
 
 def status(

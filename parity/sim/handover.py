@@ -26,7 +26,7 @@ _KEY = b"parity"
 CHOICES_MAX = 4000
 
 
-class TimeIsOver(BaseException):  # like KeyboardInterrupt: Hypothesis must not take it for a failure
+class EnoughIsTried(BaseException):  # like KeyboardInterrupt: Hypothesis must not take it for a failure
     """Raised by a condition to end the shrinking."""
 
 
@@ -69,7 +69,7 @@ def shrink_choices(choices: Sequence[int], fails: Callable[[Draws], bool]) -> bo
     Args:
         choices: Those that fail.
         fails: Makes its choices from the draws and says whether they fail; it remembers the simplest that did. Ends
-            the shrinking by `TimeIsOver`.
+            the shrinking by `EnoughIsTried`.
 
     Returns:
         Whether the choices failed here too; if not, nothing was shrunk.
@@ -100,7 +100,7 @@ def shrink_choices(choices: Sequence[int], fails: Callable[[Draws], bool]) -> bo
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HypothesisWarning)
             shrinking()
-    except (_FailsError, TimeIsOver, HypothesisException):
+    except (_FailsError, EnoughIsTried, HypothesisException):
         # What failed so far is remembered, and is a failure whatever Hypothesis thinks of the rest.
         return True
     return False

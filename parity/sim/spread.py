@@ -15,8 +15,10 @@ import msgspec
 
 from parity.errors import DeterminismError
 from parity.sim.search import Effort, Hunt, Portion, Progress, search_portion
-from parity.sim.shrink import Shrunk, shrink
+from parity.sim.shrink import WORK, Shrunk, shrink
 
+#: How much work shrinking may be on a cluster, which has the time.
+SHRINK_WORK = 8 * WORK
 #: How many runs go out at once: seconds of work, beside which the way there and back is nothing.
 STRETCH = 1000
 
@@ -86,7 +88,7 @@ def search_stretch(hunt: Hunt, start: int, count: int) -> Stretch:
     return stretch
 
 
-def shrink_one(hunt: Hunt, index: int, digest: int, wanted: str, for_s: float) -> Shrunk:
+def shrink_one(hunt: Hunt, index: int, digest: int, wanted: str, work: int) -> Shrunk:
     """Shrink the failing run of a number.
 
     Raises:
@@ -95,7 +97,7 @@ def shrink_one(hunt: Hunt, index: int, digest: int, wanted: str, for_s: float) -
     found = replace(hunt, property=wanted).failure(index)
     if found is None or found.digest != digest:
         raise DeterminismError(f"run {hunt.seed}/{index} came out differently on another machine of the cluster")
-    return shrink(found, hunt.space, hunt.simulate, for_s=for_s)
+    return shrink(found, hunt.space, hunt.simulate, work=work)
 
 
 def explore_spread(
@@ -105,7 +107,7 @@ def explore_spread(
     keep: Callable[[Shrunk], object] = lambda _: None,
     runs: int | None = None,
     for_s: float | None = None,
-    shrink_for_s: float = 60.0,
+    shrink_work: int = SHRINK_WORK,
     progress: Progress = lambda _: None,
 ) -> Spread:
     """Search on a cluster, and shrink the first failure of each property that is violated.
@@ -116,7 +118,7 @@ def explore_spread(
         keep: Told each failure as soon as it is shrunk.
         runs: How many runs at most; None: as many as the time takes.
         for_s: For how many seconds runs are handed out; None: until all are.
-        shrink_for_s: How long a failure may be shrunk.
+        shrink_work: How much work it may be to shrink a failure, in steps of the engine.
         progress: Told from time to time how far the search is.
 
     Raises:
@@ -129,7 +131,7 @@ def explore_spread(
     count = len(found.failures)
     progress(f"{found.total.runs:,} runs; shrinking {count} failure{'' if count == 1 else 's'}")
     pending = [
-        cluster.submit(shrink_one, hunt, index, digest, name, shrink_for_s)
+        cluster.submit(shrink_one, hunt, index, digest, name, shrink_work)
         for name, (index, digest) in sorted(found.failures.items())
     ]
     failures = {}

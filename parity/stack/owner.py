@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ LABEL_RUN = f"{LABEL}.run"
 LABEL_ROLE = f"{LABEL}.role"
 LABEL_FINGERPRINT = f"{LABEL}.fingerprint"
 LABEL_NAME = f"{LABEL}.name"
+#: Whoever looks whether a lock is held has it himself while he looks: one that is not free by then is held.
+_LOOK_S = 0.2
 #: What everything of a stack carries; other labels are of one container's alone.
 LABELS_OF_A_STACK = (LABEL_STACK, LABEL_HOST, LABEL_LOCK, LABEL_KEPT, LABEL_FINGERPRINT, LABEL_NAME)
 
@@ -76,10 +79,16 @@ def users_lock(what: str) -> Path:
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Hold a lock file while the block runs; yields False where another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Hold a lock file while the block runs; yields False where another process holds it.
+
+    Where not even its folder is there, nobody can hold it.
+    """
+    if not path.parent.is_dir():
+        yield True
+        return
+    descriptor = _open(path)
     try:
-        yield _take(descriptor)
+        yield _take(descriptor, within_s=_LOOK_S)
     finally:
         os.close(descriptor)
 
@@ -92,9 +101,9 @@ def one_at_a_time(what: str, *, wait: Callable[[], None]) -> Iterator[None]:
         what: Its name, as `users_lock` takes it.
         wait: Called first where another living process holds it, which is then waited for.
     """
-    descriptor = os.open(users_lock(what), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _open(users_lock(what))
     try:
-        if not _take(descriptor):
+        if not _take(descriptor, within_s=_LOOK_S):
             wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -117,10 +126,19 @@ def is_held(path: str) -> bool:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> bool:
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _take(descriptor: int, *, within_s: float = 0.0) -> bool:
     """Take a lock if it is free; returns whether it was."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK_S / 20)
+        else:
+            return True

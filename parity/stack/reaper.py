@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker.errors
+from docker.models.containers import Container
 from docker.models.networks import Network
 
 from parity.errors import EngineError, NotReadyError
 from parity.stack import attendant, launch, network, owner
 from parity.stack.amis import LABEL_MADE, LABEL_MADE_ON, made_images
 from parity.stack.engine import Filters, engine, translated, wait_for
-from parity.stack.undo import UndoJournal
+from parity.stack.undo import UNDO, UndoJournal
 
 #: How long the engine may take until it knows that nothing is on a network any more.
 _NETWORK_S = 5.0
@@ -29,18 +30,23 @@ class Found:
 
     Args:
         stack_id: Its id.
-        kept: Whether it was brought up to stay.
+        to_keep: Whether it is brought up to stay.
         lock: The lock file that its user holds.
     """
 
     stack_id: str
-    kept: bool
+    to_keep: bool
     lock: Path
 
     @property
     def in_use(self) -> bool:
         """Whether a living parity uses it."""
         return owner.is_held(str(self.lock))
+
+    @property
+    def kept(self) -> bool:
+        """Whether it came up and stays. Sure only while nobody uses it: it may be coming up."""
+        return self.to_keep and owner.is_marked_kept(self.lock.parent)
 
 
 def reap(*, everything: bool = False) -> list[str]:
@@ -53,17 +59,25 @@ def reap(*, everything: bool = False) -> list[str]:
         What was removed or repaired, and what the engine does not let go of, a line each.
     """
     done: list[str] = []
+    # Before what is on the engine: a folder that is new by then is of a stack that comes up meanwhile.
+    folders = _folders_in_no_use()
     found = found_stacks()
     for stack in found:
-        if stack.in_use:
-            continue
-        if stack.kept and not everything:
-            done += _repair(stack)
-        else:
-            done += _remove_orphan(stack)
+        done += _tend(stack, everything=everything)
     known = {stack.stack_id for stack in found}
-    _remove_folders(known=known)
+    _remove_folders(folder for folder in folders if folder.name not in known)
     return done + _remove_images(known=known)
+
+
+def _tend(stack: Found, *, everything: bool) -> list[str]:
+    """Repair a stack or remove it, where nobody uses it; and let nobody do so meanwhile."""
+    if stack.in_use or (stack.kept and not everything and not _is_broken(stack)):
+        return []
+    with owner.held(stack.lock) as mine:
+        # By now another parity may have it. And it may have come up since it was found: only now it is known for sure.
+        if not mine:
+            return []
+        return _repair(stack) if stack.kept and not everything else _remove_orphan(stack)
 
 
 def _remove_orphan(stack: Found) -> list[str]:
@@ -80,8 +94,8 @@ def found_stacks() -> list[Found]:
     for labels in _labels():
         stack_id, lock = labels.get(owner.LABEL_STACK), labels.get(owner.LABEL_LOCK)
         if stack_id and lock:
-            kept = labels.get(owner.LABEL_KEPT) == "1" and owner.is_marked_kept(Path(lock).parent)
-            found[stack_id] = Found(stack_id=stack_id, kept=kept, lock=Path(lock))
+            to_keep = labels.get(owner.LABEL_KEPT) == "1"
+            found[stack_id] = Found(stack_id=stack_id, to_keep=to_keep, lock=Path(lock))
     return list(found.values())
 
 
@@ -129,24 +143,42 @@ def _labels() -> Iterator[dict[str, str]]:
             yield (item.attrs or {}).get("Labels") or {}
 
 
+def _is_broken(stack: Found) -> bool:
+    """Whether a run left something on a kept stack."""
+    return bool(_of_runs(stack)) or any((stack.lock.parent / UNDO).glob("*.json"))
+
+
+def _of_runs(stack: Found) -> list[Container]:
+    """What runs started on a stack."""
+    chosen: Filters = {"label": [f"{owner.LABEL_STACK}={stack.stack_id}", owner.LABEL_RUN]}
+    with translated(f"look at the stack {stack.stack_id}"):
+        return list(engine().containers.list(all=True, filters=chosen, ignore_removed=True))
+
+
 def _repair(stack: Found) -> list[str]:
     """Undo what a killed run broke on a kept stack, and remove what that run itself started there."""
-    chosen: Filters = {"label": [f"{owner.LABEL_STACK}={stack.stack_id}", owner.LABEL_RUN]}
     done = []
     with translated(f"repair the stack {stack.stack_id}"):
-        for container in engine().containers.list(all=True, filters=chosen, ignore_removed=True):
+        for container in _of_runs(stack):
             launch.remove(container)
             done.append(f"container {container.name}")
         tools = [image for image in engine().images.list(name="parity/tools") if image.tags]
     if tools:
         network.use_tools(tools[0].tags[0])
-    return done + UndoJournal(stack.lock.parent / "undo").replay()
+    return done + UndoJournal(stack.lock.parent / UNDO).replay()
 
 
-def _remove_folders(*, known: set[str]) -> None:
+def _folders_in_no_use() -> list[Path]:
+    """The folders of stacks that nobody uses; they may be on the engine or gone."""
+    # One without a lock is made this moment, or another parity removes it.
+    found = [folder for folder in owner.state_folder().iterdir() if (folder / "lock").exists()]
+    return [folder for folder in found if not owner.is_held(str(folder / "lock"))]
+
+
+def _remove_folders(folders: Iterable[Path]) -> None:
     """Remove the folders of stacks that are gone."""
-    for folder in owner.state_folder().iterdir():
-        if folder.is_dir() and folder.name not in known and not owner.is_held(str(folder / "lock")):
+    for folder in folders:
+        if not owner.is_held(str(folder / "lock")):
             attendant.end(folder)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -25,7 +25,7 @@ from parity.stack.description import StackFiles
 from parity.stack.engine import Filters, engine, log_tail, translated, wait_for
 from parity.stack.images import ensure_images, image_digest
 from parity.stack.reaper import remove_stack
-from parity.stack.undo import UndoJournal
+from parity.stack.undo import UNDO, UndoJournal
 
 Progress = Callable[[str], None]
 #: How often a service may be started again before its stack counts as broken.
@@ -122,7 +122,7 @@ class Stack:
         self.network = f"{self.project}_default"
         self._starts: Counter[str] = Counter()
         # Beside the lock that the labels name, where the reaper looks, whoever brought the stack up.
-        self.undo = UndoJournal(Path(labels[owner.LABEL_LOCK]).parent / "undo")
+        self.undo = UndoJournal(Path(labels[owner.LABEL_LOCK]).parent / UNDO)
         self.containers = self._find_containers()
         description = plan.files.description
         nodes = {service: self.containers[service] for service in description.broker.services}

@@ -22,6 +22,8 @@ from parity.stack.engine import engine, execute, translated
 
 Entry = dict[str, Any]
 
+#: Where a stack's undo entries are, in its folder.
+UNDO = "undo"
 _TRIES = 5
 
 

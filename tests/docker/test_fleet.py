@@ -233,8 +233,11 @@ class TestActions:
     def test_stopped_instances_stay_and_start_again(self, site: Site):
         told, launch = Told(), site.launch()
         fleet = site.fleet(told)
-        fleet.apply([launch, Stop(launch.instance_id), Start(launch.instance_id)])
+        fleet.apply([launch])
         told.wait_for(Running, launch.instance_id)
+        # Before it says so it does not know what it is asked.
+        wait_for_log(site.container(launch.instance_id), "at work")
+        fleet.apply([Stop(launch.instance_id), Start(launch.instance_id)])
         assert told.wait_for(Stopped, launch.instance_id).reason == ""
         told.wait_for(Running, launch.instance_id)
         assert wait_for_log(site.container(launch.instance_id), "at work").count("asked to go") == 1

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 def shrunk() -> Shrunk:
     failure = explore(SPACE, Toy("chance"), seed=1, runs=1000, processes=1).failure
     assert failure
-    return shrink(failure, SPACE, Toy("chance"), for_s=600)
+    return shrink(failure, SPACE, Toy("chance"))
 
 
 @pytest.fixture

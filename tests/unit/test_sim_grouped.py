@@ -265,7 +265,7 @@ class TestSimpler:
         toy = Toy("step")
         failures = [explore(SPACE, toy, seed=seed, runs=50, processes=1).failure for seed in range(40)]
         failure = next(one for one in failures if one and one.scenario.group)
-        shrunk = shrink(failure, SPACE, toy, for_s=600)
+        shrunk = shrink(failure, SPACE, toy)
         assert shrunk.scenario.group is None
         assert len(shrunk.scenario.steps) == 1
 
@@ -276,7 +276,7 @@ class TestSimpler:
         space = make_space("x", automatic, group=GroupSpace(), without=others)
         failure = explore(space, simulate, seed=1, runs=2000, property="no_job_lost", processes=1).failure
         assert failure
-        shrunk = shrink(failure, space, simulate, for_s=600)
+        shrunk = shrink(failure, space, simulate)
         [step] = shrunk.scenario.steps
         assert step.operation == "SetDesiredCapacity"
         assert shrunk.robust

@@ -105,7 +105,7 @@ from sim_toy import SMALL, Toy
 from parity.sim.search import explore
 from parity.sim.shrink import shrink
 found = explore(SMALL, Toy("race"), seed=2, runs=20_000, processes=1).failure
-shrunk = shrink(found, SMALL, Toy("race"), for_s=600)
+shrunk = shrink(found, SMALL, Toy("race"))
 print(found.index, found.digest, shrunk.digest, shrunk.scenario.to_yaml())
 """
 

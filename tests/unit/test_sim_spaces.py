@@ -157,7 +157,7 @@ def test_a_known_bad_stack_is_caught_and_its_control_is_not(overlay, wanted):
     space = space_of(f"compose/rabbitmq+{overlay}", root=ROOT)
     failure = explore(space, simulate, seed=1, runs=3000, processes=1, property=wanted).failure
     assert failure
-    shrunk = shrink(failure, space, simulate, for_s=600)
+    shrunk = shrink(failure, space, simulate)
     assert len(shrunk.scenario.steps) <= 3
     simulation = simulate(shrunk.scenario, space.settings_of(shrunk.scenario), Tape(choices=shrunk.choices))
     assert wanted in violated(simulation, shrunk.scenario)

@@ -51,7 +51,7 @@ def test_the_failure_is_the_one_of_any_search(short):
     cluster = LocalCluster()
     told: list[str] = []
     kept: list[Shrunk] = []
-    found = explore_spread(HUNT, cluster, keep=kept.append, runs=230, shrink_for_s=600, progress=told.append)
+    found = explore_spread(HUNT, cluster, keep=kept.append, runs=230, progress=told.append)
     assert list(found.failures) == ["no_job_lost"]
     assert kept == list(found.failures.values())
     assert cluster.calls == {"search_stretch": 5, "shrink_one": 1}
@@ -74,7 +74,7 @@ def test_what_was_done_is_summed_up(short):
 
 def test_every_property_has_its_failure(short):
     """A search for one property passes over the others, here as anywhere."""
-    found = explore_spread(replace(HUNT, property="conservation"), LocalCluster(), runs=100, shrink_for_s=600)
+    found = explore_spread(replace(HUNT, property="conservation"), LocalCluster(), runs=100)
     assert list(found.failures) == ["conservation"]
 
 
@@ -102,8 +102,8 @@ def test_on_a_ray_cluster(short):
     hunt = Hunt(space=make_space("compose/rabbitmq", bad), simulate=simulate, seed=1, property="no_job_lost")
     with RayCluster(workers=2) as cluster:
         assert cluster.workers() == 2
-        there = explore_spread(hunt, cluster, runs=120, shrink_for_s=600).failures["no_job_lost"]
+        there = explore_spread(hunt, cluster, runs=120).failures["no_job_lost"]
         with pytest.raises(SimulationError, match=r"run 1/0 on compose/rabbitmq broke off: TypeError"):
             explore_spread(replace(hunt, simulate=partial(simulate, steps_max="many")), cluster, runs=10)
-    here = explore_spread(hunt, LocalCluster(), runs=120, shrink_for_s=600).failures["no_job_lost"]
+    here = explore_spread(hunt, LocalCluster(), runs=120).failures["no_job_lost"]
     assert (there.index, there.choices, there.digest) == (here.index, here.choices, here.digest)
