@@ -1,5 +1,6 @@
 """Tests marked `docker` are skipped by name where no engine answers, and fail in CI."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +24,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file at a time, but all of `tests/alone` by one process, one after the other."""
+    """A file at a time, but all of `tests/alone` by one process, and of the scenarios those of each part by another."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/alone" if nodeid.startswith("tests/alone/") else super()._split_scope(nodeid)
+            if nodeid.startswith("tests/alone/"):
+                return "tests/alone"
+            file, _, test = nodeid.partition("::")
+            if file == "tests/docker/test_scenarios.py" and (part := re.search(r"\[(\w+)", test)):
+                return f"{file} {part[1]}"
+            return file
 
     return Scheduling(config, log)
 

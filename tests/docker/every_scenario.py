@@ -12,6 +12,9 @@ from parity.scenario.scenario import Scenario, load_scenario
 
 ROOT = Path(__file__).parents[2]
 Row: TypeAlias = dict[str, Any]
+PARTS = ("groups", "workers", "services", "links")
+#: Faults of what lies between containers.
+LINKS = {"delay", "isolate", "lose", "partition", "throttle"}
 
 JSON_MEMBERS = [
     *("scenario", "stack", "runtime", "seed", "verdict", "expected", "submitted", "effects", "redelivered"),
@@ -27,23 +30,33 @@ class Runs:
     compared: list[dict[str, Any]]
 
 
-def scenarios(*, grouped: bool) -> list[Scenario]:
-    """Those whose workers are an Auto Scaling group's instances, or those whose workers are not."""
+def part_of(scenario: Scenario) -> str:
+    """What a scenario breaks. Tests of different parts may run side by side."""
+    if scenario.group is not None:
+        return "groups"
+    if scenario.keeps_to_itself:
+        return "workers"
+    return "links" if any(step.kind in LINKS for step in scenario.steps) else "services"
+
+
+def scenarios(part: str) -> list[Scenario]:
     found = [load_scenario(path) for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
-    return [scenario for scenario in found if (scenario.group is not None) == grouped]
+    return [scenario for scenario in found if part_of(scenario) == part]
 
 
-def entries(*, grouped: bool) -> list[tuple[str, str]]:
+def entries() -> list[tuple[str, str, str]]:
+    """Part, scenario and stack of every run."""
     return [
-        (scenario.name, on.stack)
-        for scenario in scenarios(grouped=grouped)
+        (part, scenario.name, on.stack)
+        for part in PARTS
+        for scenario in scenarios(part)
         for on in scenario.stacks_of(everything=True, stack="")
     ]
 
 
-def run_all(out: Path, *, grouped: bool) -> Runs:
-    """`make parity` with all of them, once, on both runtimes."""
-    names = " ".join(scenario.name for scenario in scenarios(grouped=grouped))
+def run_all(out: Path, *, part: str) -> Runs:
+    """`make parity` with all of a part, once, on both runtimes."""
+    names = " ".join(scenario.name for scenario in scenarios(part))
     # One stack: beside these tests others have theirs, and with a third, things come too late on two processors.
     command = ["make", "--silent", "parity", f"ARGS={names} --all --on both --stacks 1 --json --out {out}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=2400)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from every_scenario import Runs, agree, entries, is_as_expected, is_whole, run_all
+from every_scenario import PARTS, Runs, agree, entries, is_as_expected, is_whole, run_all
 
 pytestmark = pytest.mark.docker
+every_part = pytest.mark.parametrize("runs", PARTS, indirect=True)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return run_all(tmp_path_factory.mktemp("out"), grouped=False)
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return run_all(tmp_path_factory.mktemp("out"), part=request.param)
 
 
-@pytest.mark.parametrize(("scenario", "stack"), entries(grouped=False))
+@pytest.mark.parametrize(("runs", "scenario", "stack"), entries(), indirect=["runs"])
 def test_the_verdict_is_the_expected_one(runs: Runs, scenario: str, stack: str) -> None:
     is_as_expected(runs.rows[scenario, stack])
 
 
+@every_part
 def test_every_record_is_whole(runs: Runs) -> None:
     for row in runs.rows.values():
         is_whole(row)
 
 
+@every_part
 def test_the_stack_does_what_its_models_do(runs: Runs) -> None:
     agree(runs)
