@@ -10,8 +10,21 @@ every_part = pytest.mark.parametrize("runs", PARTS, indirect=True)
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return run_all(tmp_path_factory.mktemp("out"), part=request.param)
+def ran() -> dict[str, Runs | None]:
+    """What came of each part; None where that is an error."""
+    return {}
+
+
+@pytest.fixture
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ran: dict[str, Runs | None]) -> Runs:
+    """A part's runs, made once: minutes. A fixture of the module with a parameter would be made for each test."""
+    part = request.param
+    if part not in ran:
+        ran[part] = None
+        ran[part] = run_all(tmp_path_factory.mktemp(part), part=part)
+    found = ran[part]
+    assert found is not None, f"the first of the tests with [{part} says what went wrong"
+    return found
 
 
 @pytest.mark.parametrize(("runs", "scenario", "stack"), entries(), indirect=["runs"])
