@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import tarfile
 import tempfile
@@ -21,6 +22,7 @@ from parity.scenario.scenario import Scenario
 from parity.stack.compose import compose_command
 from parity.stack.engine import engine
 from parity.stack.reaper import reap
+from parity.stack.stack import Blueprint
 
 #: How a session ends that was told to.
 INTERRUPTED = "it was interrupted there"
@@ -115,8 +117,11 @@ def serve(receive: Callable[[], list[Share]], outbox: Mailbox, machine: str, pla
             progress(f"left over from an earlier run, removed: {line}")
         with tempfile.TemporaryDirectory(prefix="parity-out-") as out, Stacks(progress) as stacks:
             outbox.put(Free(machine=machine))
+            run = functools.partial(
+                _run_part, stacks, {}, machine=machine, plan=plan, out=Path(out), outbox=outbox, progress=progress
+            )
             while shares := receive():
-                for came in _run_part(stacks, shares, machine, plan, out=Path(out), outbox=outbox, progress=progress):
+                for came in run(shares):
                     outbox.put(came)
                 outbox.put(Free(machine=machine))
     except ParityError as error:
@@ -136,16 +141,19 @@ def tidy() -> list[str]:
 
 def _run_part(
     stacks: Stacks,
+    plans: dict[str, Blueprint],
     shares: list[Share],
+    *,
     machine: str,
     plan: Plan,
-    *,
     out: Path,
     outbox: Mailbox,
     progress: Progress,
 ) -> Iterator[Came]:
     entries = [share.entry() for share in shares]
     numbers = {id(entry): share.number for entry, share in zip(entries, shares, strict=True)}
+    # What the compose tool said for an earlier part is known.
+    plans |= plans_of([entry for entry in entries if entry.files.name not in plans])
 
     def announce(entry: Entry, drawn: Scenario, _: int) -> None:
         outbox.put(Announced(machine=machine, number=numbers[id(entry)], drawn=drawn))
@@ -154,7 +162,7 @@ def _run_part(
     runs = run_on(
         stacks,
         entries,
-        plans=plans_of(entries),
+        plans=plans,
         seed=plan.seed,
         out=out,
         progress=progress,
