@@ -34,7 +34,7 @@ def simulate(
         scenario: As drawn: no range is left.
         settings: What stands for the stack.
         draws: Every choice of the models; the low end is the benign one.
-        late_us: How much later than its moment every step comes, as on a machine that is slow to apply it.
+        late_us: How much later than its moment every fault comes, as on a machine that is slow to apply it.
         steps_max: Events of the engine after which the run is cut off.
 
     Returns:

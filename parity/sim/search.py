@@ -45,7 +45,7 @@ class Simulate(Protocol):
             scenario: As drawn.
             settings: What stands for the stack.
             draws: Where whatever chance decides inside the models comes from.
-            late_us: How much later than its moment every step comes, as on a machine that is slow to apply it.
+            late_us: How much later than its moment every fault comes, as on a machine that is slow to apply it.
         """
 
 

@@ -2,7 +2,7 @@
 
 What is found is to be shown on containers, where nobody chooses the small timings. So a scenario is *robust* if it
 fails whatever they are: with the benign choices inside the models, with 15 other tapes of them, and with a few more
-where steps come a second late, as on a machine that is slow to apply them. A robust
+where faults come a second late, as on a machine that is slow to apply them. A robust
 scenario is the whole artefact; any other needs its tape. Where the failure found is not robust, the search goes on for
 a while to one of the same property that is, and if there is none to what fails likewise with more room for its timings.
 """
@@ -30,7 +30,7 @@ from parity.sim.tape import Tape
 #: Beside the benign choices a robust scenario fails with these seeds' too. Scenarios are shrunk until their timing fits
 #: just these: with seven of them, partitions were left that lasted 0.1 s longer on containers than it takes to notice.
 _JITTERS = range(1, 16)
-#: And with these seeds' where each step comes so much later than its moment. Real: 0.005 to 0.6 s. Ours: more than
+#: And with these seeds' where each fault comes so much later than its moment. Real: 0.005 to 0.6 s. Ours: more than
 #: that. Why: few jobs are submitted in a second. Source: the histories of 54 runs on containers.
 _LATE_US = 1_000_000
 _LATE_JITTERS = range(16, 20)
@@ -104,7 +104,7 @@ class _Attempts:
         self._until = math.inf if until is None else until
         self._progress = progress
         self._robust: dict[str, bool] = {}
-        #: Seeds of tapes, None for the benign one, and how late steps come.
+        #: Seeds of tapes, None for the benign one, and how late faults come.
         self._timings: list[tuple[int | None, int]] = [
             (None, 0),
             (None, _LATE_US),
@@ -160,7 +160,7 @@ class _Attempts:
         return self._wanted in violated(simulation, scenario)
 
     def fails_robustly(self, scenario: Scenario) -> bool:
-        """Whether it does whatever the choices inside the models are, and where steps come late."""
+        """Whether it does whatever the choices inside the models are, and where faults come late."""
         # Many choices make the same scenario, and Hypothesis asks for what it takes once more.
         key = scenario.model_dump_json()
         if key not in self._robust:

@@ -37,7 +37,8 @@ class Steps:
         scenario: As drawn.
         submit: Hands over so many jobs of a kind.
         on_over: Called when the last step is over and healed.
-        late_us: How much later than its moment every step comes that does not follow another.
+        late_us: How much later than its moment every fault comes that does not follow another; what is no fault needs
+            no time to be applied.
     """
 
     def __init__(
@@ -78,15 +79,18 @@ class Steps:
         """The workload begins, and the steps' time with it."""
         for index, step in enumerate(self._steps):
             if isinstance(step.at, SecondsRange):
-                self._engine.after(self._late_us + round(step.at.value_s * 1e6), self._came, index)
+                self._engine.after(self._late(step) + round(step.at.value_s * 1e6), self._came, index)
             elif isinstance(step.at, EventCount):
                 if index == 0 or step.at is not None:
                     self._await_event(index, step.at)
             elif index == 0:
-                self._engine.after(self._late_us, self._came, index)
+                self._engine.after(self._late(step), self._came, index)
+
+    def _late(self, step: Step) -> int:
+        return self._late_us if KINDS[step.kind].fault else 0
 
     def _await_event(self, index: int, moment: EventCount) -> None:
-        reaction_us = self._late_us + _REACTIONS_US[self._engine.integer(0, 2)]
+        reaction_us = self._late(self._steps[index]) + _REACTIONS_US[self._engine.integer(0, 2)]
         self._observer.when(
             moment.event, moment.count.value, lambda: self._engine.after(reaction_us, self._came, index)
         )
@@ -138,6 +142,7 @@ class Steps:
             step = self._steps[following]
             if step.at is None:
                 delay_us = round(step.after.value_s * 1e6) if step.after is not None else 0
+                delay_us += 0 if KINDS[self._steps[index].kind].fault else self._late(step)
                 self._engine.after(delay_us, self._came, following)
 
     def _ended(self) -> None:

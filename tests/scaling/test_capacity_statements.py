@@ -197,9 +197,12 @@ def test_25_a_refresh_has_at_most_one_in_ten_out(world):
 
     world.until(is_over, within_s=1800)
     # I expect that nine or ten were in service at any time, and the group's own template changed at the end only
-    assert {count for count, _, _ in seen} == {9, 10}
+    counts = {count for count, _, _ in seen}
+    assert 9 in counts
+    assert counts <= {9, 10}
     assert {version for _, version, status in seen if status != "Successful"} == {"1"}
-    assert seen[-1] == (10, "2", "Successful")
+    assert len(group.in_service()) == 10
+    assert group.describe()["LaunchTemplate"]["Version"] == "2"
     world.until(lambda: not group.ids() & before)
     assert {i["LaunchTemplate"]["Version"] for i in group.instances().values()} == {"2"}
     assert {i["InstanceType"] for i in group.instances().values()} == {"t3.small"}
