@@ -122,8 +122,9 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path / "instances")
+    # Held before there is anything: another parity removes what nobody owns.
     with owner.held(tmp_path / "lock"):
+        site = Site(tmp_path / "instances")
         try:
             yield site
         finally:
