@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from docker.models.images import Image
 
 from parity.stack import boot, owner
-from parity.stack.engine import Filters, engine, translated
+from parity.stack.engine import Filters, ListedImage, engine, listed_images, translated
 
 _FRESH_S = 1.0
 #: On images that were made from instances: the stack that they go with.
@@ -40,7 +40,7 @@ class Amis:
     def tags(self) -> dict[str, str]:
         """The engine's tags with the digests that they stand for now."""
         with translated("list the images"):
-            found = {tag: str(image.id) for image in engine().images.list() for tag in image.tags}
+            found = {tag: image.id for image in listed_images() for tag in image.tags}
         self._tags = {self._id_of(tag): tag for tag in found}
         return found
 
@@ -99,8 +99,8 @@ class Amis:
         return self._tags.get(image_id, image_id)
 
 
-def made_images(stack_id: str) -> list[Image]:
+def made_images(stack_id: str) -> list[ListedImage]:
     """The images that were made of a stack's instances."""
     chosen: Filters = {"label": f"{LABEL_MADE}={stack_id}"}
     with translated("list the images that were made"):
-        return list(engine().images.list(filters=chosen))
+        return listed_images(filters=chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -47,6 +48,39 @@ def engine() -> DockerClient:
             f"parity needs at least {wanted} (Docker 19.03)"
         )
     return client
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImage:
+    """An image as the engine lists it.
+
+    Args:
+        id: Its digest.
+        tags: What it is called.
+        labels: What it carries.
+    """
+
+    id: str
+    tags: tuple[str, ...]
+    labels: dict[str, str]
+
+    def remove(self) -> None:
+        """Remove it, whatever is called by it; one that is gone is gone."""
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            engine().images.remove(self.id, force=True)
+
+
+def listed_images(*, name: str | None = None, filters: Filters | None = None) -> list[ListedImage]:
+    """The engine's images, by one question: the SDK asks about each again, and others build and remove meanwhile."""
+    found: list[dict[str, Any]] = engine().api.images(name=name, filters=filters)
+    return [
+        ListedImage(
+            id=str(one["Id"]),
+            tags=tuple(tag for tag in one.get("RepoTags") or [] if tag != "<none>:<none>"),
+            labels=one.get("Labels") or {},
+        )
+        for one in found
+    ]
 
 
 @contextlib.contextmanager

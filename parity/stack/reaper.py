@@ -17,7 +17,7 @@ from docker.models.networks import Network
 from parity.errors import EngineError, NotReadyError
 from parity.stack import attendant, launch, network, owner
 from parity.stack.amis import LABEL_MADE, LABEL_MADE_ON, made_images
-from parity.stack.engine import Filters, engine, translated, wait_for
+from parity.stack.engine import Filters, ListedImage, engine, listed_images, translated, wait_for
 from parity.stack.undo import UNDO, UndoJournal
 
 #: How long the engine may take until it knows that nothing is on a network any more.
@@ -59,14 +59,14 @@ def reap(*, everything: bool = False) -> list[str]:
         What was removed or repaired, and what the engine does not let go of, a line each.
     """
     done: list[str] = []
-    # Before what is on the engine: a folder that is new by then is of a stack that comes up meanwhile.
-    folders = _folders_in_no_use()
+    # Before the stacks: what is new by then is of one that comes up meanwhile.
+    folders, images = _folders_in_no_use(), _images_made()
     found = found_stacks()
     for stack in found:
         done += _tend(stack, everything=everything)
     known = {stack.stack_id for stack in found}
     _remove_folders(folder for folder in folders if folder.name not in known)
-    return done + _remove_images(known=known)
+    return done + _remove_images(image for image in images if image.labels.get(LABEL_MADE) not in known)
 
 
 def _tend(stack: Found, *, everything: bool) -> list[str]:
@@ -127,7 +127,7 @@ def remove_stack(stack_id: str, *, folder: Path) -> list[str]:
             _gone_is_fine(lambda volume=volume: volume.remove(force=True))
             done.append(f"volume {volume.name}")
         for image in made_images(stack_id):
-            _gone_is_fine(lambda image=image: image.remove(force=True))
+            _gone_is_fine(image.remove)
             done += [f"image {tag}" for tag in image.tags]
     shutil.rmtree(folder, ignore_errors=True)
     return done
@@ -162,7 +162,7 @@ def _repair(stack: Found) -> list[str]:
         for container in _of_runs(stack):
             launch.remove(container)
             done.append(f"container {container.name}")
-        tools = [image for image in engine().images.list(name="parity/tools") if image.tags]
+        tools = [image for image in listed_images(name="parity/tools") if image.tags]
     if tools:
         network.use_tools(tools[0].tags[0])
     return done + UndoJournal(stack.lock.parent / UNDO).replay()
@@ -183,15 +183,20 @@ def _remove_folders(folders: Iterable[Path]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_images(*, known: set[str]) -> list[str]:
-    """Remove what was made of the instances of stacks that are gone."""
+def _images_made() -> list[ListedImage]:
+    """What was made of the instances of any stack."""
     chosen: Filters = {"label": f"{LABEL_MADE_ON}={owner.host_name()}"}
-    done = []
     with translated("look for images that an earlier parity left"):
-        for image in engine().images.list(filters=chosen):
-            if image.labels.get(LABEL_MADE) not in known:
-                _gone_is_fine(lambda image=image: image.remove(force=True))
-                done += [f"image {tag}" for tag in image.tags]
+        return listed_images(filters=chosen)
+
+
+def _remove_images(images: Iterable[ListedImage]) -> list[str]:
+    """Remove what was made of the instances of stacks that are gone."""
+    done = []
+    with translated("remove images that an earlier parity left"):
+        for image in images:
+            _gone_is_fine(image.remove)
+            done += [f"image {tag}" for tag in image.tags]
     return done
 
 

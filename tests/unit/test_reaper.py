@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from parity.stack import owner, reaper
+from parity.stack.amis import LABEL_MADE
 
 #: Holds the lock of its first argument until its standard input ends.
 HOLDER = """
@@ -30,6 +31,7 @@ def engine(tmp_path, monkeypatch):
             self.labels = []
             self.done = []
             self.left_by_runs = []
+            self.images = []
             #: What happens between the look at the engine and what follows from it.
             self.meanwhile = lambda: None
 
@@ -58,7 +60,7 @@ def engine(tmp_path, monkeypatch):
     monkeypatch.setattr(reaper, "remove_stack", engine.remove)
     monkeypatch.setattr(reaper, "_of_runs", lambda _: engine.left_by_runs)
     monkeypatch.setattr(reaper, "_repair", lambda stack: engine.done.append(f"repaired {stack.stack_id}") or [])
-    monkeypatch.setattr(reaper, "_remove_images", lambda **_: [])
+    monkeypatch.setattr(reaper, "_images_made", lambda: list(engine.images))
     return engine
 
 
@@ -136,6 +138,31 @@ def test_the_folder_of_a_stack_that_comes_up_while_it_is_looked_at_stays(engine,
     engine.meanwhile = comes_up
     reaper.reap()
     assert owner.is_marked_kept(owner.state_folder() / "new")
+
+
+class Image:
+    """An image that was made of an instance."""
+
+    def __init__(self, engine, stack_id):
+        self.engine = engine
+        self.labels = {LABEL_MADE: stack_id}
+        self.tags = [f"made-in-{stack_id}"]
+
+    def remove(self):
+        self.engine.done.append(f"removed {self.tags[0]}")
+
+
+def test_what_was_made_of_the_instances_of_a_stack_that_is_gone_goes(engine, hold):
+    hold(engine.has("used", to_keep=False))
+    engine.images += [Image(engine, "gone"), Image(engine, "used")]
+    assert reaper.reap() == ["image made-in-gone"]
+    assert engine.done == ["removed made-in-gone"]
+
+
+def test_what_is_made_while_it_is_looked_stays(engine):
+    """Of a stack that came after the look at the stacks."""
+    engine.meanwhile = lambda: engine.images.append(Image(engine, "new"))
+    assert reaper.reap() == []
 
 
 def test_the_folder_of_a_stack_that_is_gone_goes(engine):
