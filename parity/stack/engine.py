@@ -65,9 +65,8 @@ class ListedImage:
     labels: dict[str, str]
 
     def remove(self) -> None:
-        """Remove it, whatever is called by it; one that is gone is gone."""
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            engine().images.remove(self.id, force=True)
+        """Remove it, whatever it is called."""
+        engine().images.remove(self.id, force=True)
 
 
 def listed_images(*, name: str | None = None, filters: Filters | None = None) -> list[ListedImage]:

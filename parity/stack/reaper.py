@@ -126,9 +126,7 @@ def remove_stack(stack_id: str, *, folder: Path) -> list[str]:
         for volume in client.volumes.list(filters=chosen):
             _gone_is_fine(lambda volume=volume: volume.remove(force=True))
             done.append(f"volume {volume.name}")
-        for image in made_images(stack_id):
-            _gone_is_fine(image.remove)
-            done += [f"image {tag}" for tag in image.tags]
+    done += _remove_images(made_images(stack_id))
     shutil.rmtree(folder, ignore_errors=True)
     return done
 
@@ -193,7 +191,7 @@ def _images_made() -> list[ListedImage]:
 def _remove_images(images: Iterable[ListedImage]) -> list[str]:
     """Remove what was made of the instances of stacks that are gone."""
     done = []
-    with translated("remove images that an earlier parity left"):
+    with translated("remove images that were made of instances"):
         for image in images:
             _gone_is_fine(image.remove)
             done += [f"image {tag}" for tag in image.tags]
