@@ -9,19 +9,9 @@ import sys
 import threading
 
 import pytest
+from lock_holder import holder_of
 
 from parity.stack import owner
-
-#: Holds the lock of its first argument, says so, and waits for its standard input to end.
-HOLDER = """
-import sys
-from pathlib import Path
-from parity.stack import owner
-
-with owner.held(Path(sys.argv[1])) as mine:
-    print(mine, flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -32,11 +22,8 @@ def path(tmp_path):
 @pytest.fixture
 def holder(path):
     """Another process that holds the lock."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = holder_of(path)
     try:
-        assert process.stdout.readline() == "True\n"
         yield process
     finally:
         process.kill()

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from lock_holder import holder_of
 
 from parity.stack import owner, reaper
 from parity.stack.amis import LABEL_MADE
-
-#: Holds the lock of its first argument until its standard input ends.
-HOLDER = """
-import sys
-from pathlib import Path
-from parity.stack import owner
-
-with owner.held(Path(sys.argv[1])):
-    print(flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -70,12 +57,8 @@ def hold():
     processes = []
 
     def begin(path):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        processes.append(process)
-        process.stdout.readline()
-        return process.communicate
+        processes.append(holder_of(path))
+        return processes[-1].communicate
 
     yield begin
     for process in processes:
